@@ -1,0 +1,42 @@
+/* A program that answers FastCGI requests: route table, event loop, database, logs, metrics, a graceful end. */
+#ifndef SERVICE_H
+#define SERVICE_H
+
+#include <uv.h>
+
+#include "db.h"
+#include "metrics.h"
+#include "request.h"
+
+/* A row of a service's route table. Before ask is called, roles are checked (403) and the fields are read from the body (POST) or
+ * the query string (GET) into r->values; wrong ones are answered 422 unless own_errors is set: then ask finds them in
+ * r->route_errors. */
+struct route {
+    enum method method;
+    const char *path;             /* "/api/v1/appeals/{number}": one {…} at most, it takes one non-empty segment */
+    unsigned roles;               /* any of these; 0: anyone */
+    const struct field *fields;   /* NULL: nothing is read */
+    void (*ask)(struct request *r);
+    void (*invalid)(struct request *r, enum otk_err err, struct str detail, const struct field_errors *errors); /* NULL: problem+json */
+};
+
+struct service {
+    const char *name;             /* "intake" */
+    const struct route *routes;   /* ends with .path == NULL */
+    const struct statement *statements;
+    size_t nstatements;
+    int (*start)(struct service *s);    /* once, before the first request; may start timers; 0 to go on */
+    void (*stop)(struct service *s);    /* graceful end begins: stop timers */
+    int (*busy)(struct service *s);     /* work of its own in flight keeps the process alive at the end; may be NULL */
+
+    /* filled by service_run */
+    uv_loop_t *loop;
+    struct db *db;
+    void *state;                  /* the program's own */
+};
+
+/* Reads the configuration from the environment, listens, serves until SIGTERM or SIGINT, finishes what is in flight (at most 10 s; a
+ * second signal ends at once). Returns the exit status. GET /health/live, /health/ready and /metrics are served for every program. */
+int service_run(struct service *s);
+
+#endif

@@ -1,0 +1,28 @@
+-- What only a superuser can make, once a cluster: roles, the database, PostGIS. Safe to run again: psql -f bootstrap.sql postgres
+-- One role a program; nobody but the owner changes the schema (docs/architecture.md, "Who may see what").
+\set ON_ERROR_STOP on
+
+select format('create role %I login', name)
+from unnest(array['otklik_owner', 'otklik_admin', 'otklik_intake', 'otklik_routing', 'otklik_reporting']) as wanted (name)
+where not exists (select from pg_roles where rolname = wanted.name)
+\gexec
+
+select 'create database otklik owner otklik_owner encoding ''UTF8'' template template0'
+where not exists (select from pg_database where datname = 'otklik')
+\gexec
+
+alter database otklik set search_path = otklik, public;
+alter database otklik set timezone = 'UTC';
+revoke all on database otklik from public;
+grant connect on database otklik to otklik_admin, otklik_intake, otklik_routing, otklik_reporting;
+
+-- No statement of a service may outlive the patience of nginx (fastcgi_read_timeout 5s).
+alter role otklik_intake in database otklik set statement_timeout = '4s';
+alter role otklik_routing in database otklik set statement_timeout = '4s';
+alter role otklik_reporting in database otklik set statement_timeout = '4s';
+alter role otklik_reporting in database otklik set default_transaction_read_only = on;
+
+\connect otklik
+create extension if not exists postgis;
+revoke create on schema public from public;
+create schema if not exists otklik authorization otklik_owner;
