@@ -1,0 +1,231 @@
+-- Routes the appeals of one bite: body, deadlines, event, counters and the end of the outbox row in one statement. Appeals are locked
+-- in the order of their ids, counters in the order of their keys, so that several routing processes never wait in a circle.
+-- An appeal that is no longer 'captured' is left as it is. Primary keys serve it all; the bounds $4 and $5 keep it to the
+-- partitions of the bite. About 0.1 ms an appeal in a bite of 128.
+-- $1 region, $2 counter slot, $3 now (microseconds UTC), $4 lowest and $5 highest appeal id; then arrays, one element an appeal:
+-- $6 outbox ids, $7 appeal ids, $8 themes, $9 sources of the theme, $10 municipalities, $11 deadline rules, $12 first and $13 final
+-- deadline (microseconds UTC), $14 arithmetic of the deadlines (JSON), $15 reasons for moderation (JSON array; null: none)
+with
+decided as (
+    select
+        d.outbox_id,
+        d.appeal_id,
+        d.theme_id,
+        d.theme_source,
+        d.municipality_id,
+        d.rule_id,
+        to_timestamp(d.first_us / 1000000.0) as first_due_at,
+        to_timestamp(d.final_us / 1000000.0) as final_due_at,
+        d.due_detail,
+        d.reasons
+    from unnest(
+        $6::bigint[], $7::uuid[], $8::integer[], $9::text[], $10::integer[], $11::integer[], $12::bigint[], $13::bigint[], $14::jsonb[],
+        $15::jsonb[]
+    ) as d (
+        outbox_id, appeal_id, theme_id, theme_source, municipality_id, rule_id, first_us, final_us, due_detail, reasons
+    )
+),
+held as (
+    select
+        a.id,
+        a.theme_id as old_theme_id,
+        a.received_at,
+        a.last_seq,
+        a.last_hash
+    from appeal a
+    where a.region_id = $1::smallint
+      and a.id = any ($7::uuid[])
+      and a.id between $4::uuid and $5::uuid
+      and a.status = 'captured'
+    order by a.id
+    for no key update
+),
+placed as (
+    select
+        h.id,
+        h.old_theme_id,
+        h.received_at,
+        h.last_seq,
+        h.last_hash,
+        d.theme_id,
+        d.theme_source,
+        d.municipality_id,
+        d.rule_id,
+        d.first_due_at,
+        d.final_due_at,
+        d.due_detail,
+        coalesce(
+            (
+                select r.body_id
+                from routing_rule r
+                where r.region_id = $1::smallint
+                  and r.municipality_id = d.municipality_id
+                  and r.theme_id = d.theme_id
+            ),
+            (
+                select r.body_id
+                from routing_rule r
+                where r.region_id = $1::smallint
+                  and r.municipality_id is null
+                  and r.theme_id = d.theme_id
+            ),
+            (
+                select r.body_id
+                from routing_rule r
+                where r.region_id = $1::smallint
+                  and r.municipality_id = d.municipality_id
+                  and r.theme_id is null
+            ),
+            (
+                select r.body_id
+                from routing_rule r
+                where r.region_id = $1::smallint
+                  and r.municipality_id is null
+                  and r.theme_id is null
+            ),
+            (
+                select b.id
+                from body b
+                where b.region_id = $1::smallint
+                  and b.centre
+            )
+        ) as body_id,
+        d.reasons
+    from held h
+    join decided d on d.appeal_id = h.id
+),
+written as (
+    select
+        p.id,
+        p.old_theme_id,
+        p.received_at,
+        p.last_seq,
+        p.last_hash,
+        p.theme_id,
+        p.theme_source,
+        p.municipality_id,
+        p.body_id,
+        p.rule_id,
+        p.first_due_at,
+        p.final_due_at,
+        p.due_detail,
+        case when v.why is null then 'routed' else 'moderation' end as status,
+        jsonb_strip_nulls(jsonb_build_object(
+            'body', b.name_ru,
+            'municipality', m.name_ru,
+            'theme', t.code,
+            'theme_source', p.theme_source,
+            'rule', dr.code,
+            'first_due_at', rfc3339(p.first_due_at),
+            'final_due_at', rfc3339(p.final_due_at),
+            'reasons', v.why
+        )) as detail
+    from placed p
+    cross join lateral (
+        select case when p.body_id is null then coalesce(p.reasons, '[]') || '["no_body"]' else p.reasons end
+    ) as v (why)
+    left join body b
+        on b.region_id = $1::smallint
+        and b.id = p.body_id
+    left join municipality m
+        on m.region_id = $1::smallint
+        and m.id = p.municipality_id
+    left join theme t
+        on t.region_id = $1::smallint
+        and t.id = p.theme_id
+    left join deadline_rule dr
+        on dr.region_id = $1::smallint
+        and dr.id = p.rule_id
+),
+event as (
+    insert into appeal_event (region_id, appeal_id, seq, at, kind, actor, detail, previous, hash)
+    select
+        $1::smallint,
+        w.id,
+        w.last_seq + 1,
+        to_timestamp($3::bigint / 1000000.0),
+        w.status,
+        'routing',
+        w.detail,
+        w.last_hash,
+        event_hash(w.last_hash, $1::smallint, w.id, w.last_seq + 1, to_timestamp($3::bigint / 1000000.0), w.status, 'routing', w.detail)
+    from written w
+    returning appeal_id, seq, hash
+),
+moved as (
+    update appeal a
+    set
+        status = w.status,
+        theme_id = w.theme_id,
+        theme_source = w.theme_source,
+        municipality_id = w.municipality_id,
+        body_id = w.body_id,
+        deadline_rule_id = w.rule_id,
+        first_due_at = w.first_due_at,
+        final_due_at = w.final_due_at,
+        due_detail = w.due_detail,
+        routed_at = to_timestamp($3::bigint / 1000000.0),
+        last_seq = e.seq,
+        last_hash = e.hash
+    from written w
+    join event e on e.appeal_id = w.id
+    where a.region_id = $1::smallint
+      and a.id = w.id
+      and a.id between $4::uuid and $5::uuid
+),
+changes as (
+    -- out of "not known yet", where intake counted it, …
+    select
+        (w.received_at at time zone r.time_zone)::date as day,
+        coalesce(w.old_theme_id, 0) as theme_id,
+        0 as body_id,
+        0 as municipality_id,
+        -1 as received,
+        0 as routed,
+        0 as moderation
+    from written w
+    join region r on r.id = $1::smallint
+    union all
+    -- … into its place
+    select
+        (w.received_at at time zone r.time_zone)::date,
+        coalesce(w.theme_id, 0),
+        coalesce(w.body_id, 0),
+        coalesce(w.municipality_id, 0),
+        1,
+        (w.status = 'routed')::integer,
+        (w.status = 'moderation')::integer
+    from written w
+    join region r on r.id = $1::smallint
+),
+counted as (
+    insert into appeal_count as n (region_id, day, theme_id, body_id, municipality_id, slot, received, routed, moderation)
+    select
+        $1::smallint,
+        c.day,
+        c.theme_id,
+        c.body_id,
+        c.municipality_id,
+        $2::smallint,
+        sum(c.received),
+        sum(c.routed),
+        sum(c.moderation)
+    from changes c
+    group by c.day, c.theme_id, c.body_id, c.municipality_id
+    order by c.day, c.theme_id, c.body_id, c.municipality_id
+    on conflict (region_id, day, theme_id, body_id, municipality_id, slot) do update
+    set
+        received = n.received + excluded.received,
+        routed = n.routed + excluded.routed,
+        moderation = n.moderation + excluded.moderation
+),
+done as (
+    delete from outbox o
+    where o.region_id = $1::smallint
+      and o.topic = 'route'
+      and o.id = any ($6::bigint[])
+)
+select
+    count(*) filter (where w.status = 'routed') as routed,
+    count(*) filter (where w.status = 'moderation') as moderation
+from written w;
