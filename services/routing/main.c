@@ -1,0 +1,65 @@
+/* otklik-routing: finds theme, place, body and deadlines of every appeal that came in. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../common/log.h"
+#include "../common/service.h"
+#include "queue.h"
+#include "statements.h"
+
+/* Slots of appeal_count below this belong to intake. */
+enum { SLOT_MIN = 100, SLOT_MAX = 999 };
+
+/* No public endpoint yet: health and metrics come with every service. */
+static const struct route routes[] = {
+    { .path = NULL },
+};
+
+/* The slot of this process (OTKLIK_SLOT); -1 when it is not a number from SLOT_MIN to SLOT_MAX. */
+static int slot_from_environment(void)
+{
+    const char *text = getenv("OTKLIK_SLOT");
+    if (text == NULL || *text == '\0') {
+        return SLOT_MIN;
+    }
+    char *end;
+    errno = 0;
+    long slot = strtol(text, &end, 10);
+    return errno == 0 && *end == '\0' && slot >= SLOT_MIN && slot <= SLOT_MAX ? (int) slot : -1;
+}
+
+static int start(struct service *s)
+{
+    int slot = slot_from_environment();
+    if (slot < 0) {
+        log_write(LOG_ERROR, STR(""), "OTKLIK_SLOT must be a number from %d to %d", SLOT_MIN, SLOT_MAX);
+        return -1;
+    }
+    s->state = queue_start(s, slot);
+    return s->state == NULL ? -1 : 0;
+}
+
+static void stop(struct service *s)
+{
+    queue_stop(s->state);
+}
+
+static int busy(struct service *s)
+{
+    return queue_busy(s->state);
+}
+
+int main(void)
+{
+    static struct service service = {
+        .name = "routing",
+        .routes = routes,
+        .statements = statements,
+        .nstatements = STATEMENTS,
+        .start = start,
+        .stop = stop,
+        .busy = busy,
+    };
+    return service_run(&service);
+}
