@@ -241,7 +241,7 @@ static void print_step(struct out *o, const struct deadline_step *s)
         }
         print(o, ",");
         print_moment(o, "to", s->to);
-        print(o, ",\"hours\":%.10g", (double) (s->counted / 1000) / 3600000.0);
+        print(o, ",\"hours\":%.10g", (double) ((s->counted + HOUR / 20000) / (HOUR / 10000)) / 1e4);
     } else {
         print(o, ",\"days\":%d", s->days);
     }

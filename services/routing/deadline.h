@@ -2,7 +2,7 @@
 #ifndef DEADLINE_H
 #define DEADLINE_H
 
-#include "../common/otklik.h"
+#include "otklik.h"
 
 enum deadline_unit { UNIT_CLOCK_HOURS, UNIT_WORKING_HOURS, UNIT_CALENDAR_DAYS, UNIT_WORKING_DAYS, UNIT_COUNT };
 

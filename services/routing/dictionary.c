@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../common/log.h"
-#include "statements.h"
+#include "log.h"
+#include "routing_queries.h"
 
 enum { REGIONS = 100, LOADS = 3 };
 
@@ -233,7 +233,7 @@ enum otk_err dictionary_load(struct dictionaries *ds, int region, void (*done)(v
     static const struct {
         size_t statement;
         db_callback done;
-    } loads[LOADS] = { { SQL_THEMES, on_themes }, { SQL_DEADLINE_RULES, on_rules }, { SQL_CALENDAR, on_calendar } };
+    } loads[LOADS] = { { QUERY_ROUTING_THEMES, on_themes }, { QUERY_ROUTING_DEADLINE_RULES, on_rules }, { QUERY_ROUTING_CALENDAR, on_calendar } };
 
     ds->pending = 0;
     for (size_t i = 0; i < LOADS; i++) {

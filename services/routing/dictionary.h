@@ -2,7 +2,7 @@
 #ifndef DICTIONARY_H
 #define DICTIONARY_H
 
-#include "../common/db.h"
+#include "db.h"
 #include "deadline.h"
 #include "theme.h"
 

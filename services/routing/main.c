@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../common/log.h"
-#include "../common/service.h"
+#include "log.h"
+#include "service.h"
 #include "queue.h"
-#include "statements.h"
+#include "routing_queries.h"
 
 /* Slots of appeal_count below this belong to intake. */
 enum { SLOT_MIN = 100, SLOT_MAX = 999 };
@@ -55,8 +55,8 @@ int main(void)
     static struct service service = {
         .name = "routing",
         .routes = routes,
-        .statements = statements,
-        .nstatements = STATEMENTS,
+        .statements = routing_queries,
+        .nstatements = ROUTING_QUERY_COUNT,
         .start = start,
         .stop = stop,
         .busy = busy,

@@ -7,8 +7,8 @@
  *
  * Fairness: regions take turns, one bite each.
  *
- * Poison: a bite that fails is repeated row by row; a row that fails alone is put back for later with a growing pause, and the others
- * go on. When the database itself is in trouble (away, full, shutting down) no row is to blame: the region waits a little.
+ * Poison: after a failure the region's bites are halved until the bad row stands alone; then it is put back for later with a growing
+ * pause. Each success doubles the bites again. One bad row among 128 costs about twenty commits, and the others go on. When the database itself is in trouble (away, full, shutting down) no row is to blame: the region waits a little.
  *
  * NOTIFY otklik_route only says where to look sooner, and waits GATHER_MS for company: one bite of five costs little more than one
  * of one. The poll is the truth. */
@@ -19,9 +19,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "../common/log.h"
 #include "dictionary.h"
-#include "statements.h"
+#include "log.h"
+#include "routing_queries.h"
 
 enum {
     REGIONS = 100,
@@ -43,7 +43,7 @@ enum blame { BLAME_NOBODY, BLAME_ROW };
 
 struct region {
     int ready;                     /* there may be work */
-    size_t singles;                /* rows still to be taken one by one */
+    int bite;                      /* how many to claim: 1 … BITE */
     int troubles;                  /* in a row */
     int64_t paused_until;          /* monotonic µs */
 };
@@ -65,7 +65,7 @@ enum array { A_OUTBOX, A_APPEAL, A_THEME, A_SOURCE, A_MUNICIPALITY, A_RULE, A_FI
 struct bite {
     int region, connection;
     const struct dictionary *dictionary;   /* stays while the bite is in hand, however old */
-    size_t n;
+    int n;
     int refused;                   /* the connection took one statement of a pair and not the other */
     int reached_route;             /* the claim was good: what fails now may be a row's fault */
     int routed, moderation;
@@ -256,7 +256,7 @@ static void postpone(struct queue *q)
     snprintf(until, sizeof(until), "%" PRId64, wall_us() + pause_s * 1000000);
     const char *params[] = { region, b->first_outbox, until };
     q->stage = STAGE_POSTPONING;
-    if (db_ask(q->db, SQL_POSTPONE, params, on_postponed, q) != OTK_OK) {
+    if (db_ask(q->db, QUERY_ROUTING_POSTPONE, params, on_postponed, q) != OTK_OK) {
         pause_region(q, b->region);
         finish(q);
     }
@@ -277,12 +277,11 @@ static void bite_failed(struct queue *q)
     }
     dictionaries_stale(q->dictionaries);           /* a theme or rule may be gone since it was read */
     if (b->n > 1) {
-        log_write(LOG_WARN, STR(""), "region %d: %zu appeals are routed one by one: %s %s", b->region, b->n, b->sqlstate, b->message);
-        r->singles = b->n;
+        log_write(LOG_WARN, STR(""), "region %d: %d appeals cannot be routed together: %s %s", b->region, b->n, b->sqlstate, b->message);
+        r->bite = b->n / 2;
         finish(q);
         return;
     }
-    r->singles -= r->singles > 0;
     postpone(q);
 }
 
@@ -405,17 +404,16 @@ static void bite_done(struct queue *q)
     struct bite *b = &q->bite;
     struct region *r = &q->regions[b->region];
     int64_t now = wall_us();
-    for (size_t i = 0; i < b->n; i++) {
+    for (int i = 0; i < b->n; i++) {
         histogram_observe(&latency, (double) (now - b->received_us[i]) / 1e6);
     }
     routed_total.value += b->routed;
     moderation_total.value += b->moderation;
     r->troubles = 0;
-    size_t wanted = r->singles > 0 ? 1 : BITE;
-    r->singles -= r->singles > 0;
-    if (b->n == wanted) {
+    if (b->n == r->bite) {
         r->ready = 1;                              /* a full bite: there may be more */
     }
+    r->bite = r->bite < BITE / 2 ? r->bite * 2 : BITE;
     q->worked_us = monotonic_us();
     db_release(q->db, b->connection);
     finish(q);
@@ -460,7 +458,7 @@ static enum otk_err send_route(struct queue *q, const char *lowest, const char *
         }
     }
     b->reached_route = 1;
-    return db_ask_on(q->db, b->connection, SQL_ROUTE, params, NULL, NULL, on_route, q);
+    return db_ask_on(q->db, b->connection, QUERY_ROUTING_ROUTE, params, NULL, NULL, on_route, q);
 }
 
 static void on_emptied(void *data, const struct db_result *result)
@@ -473,7 +471,7 @@ static void on_emptied(void *data, const struct db_result *result)
 
 static void nothing_claimed(struct queue *q)
 {
-    q->regions[q->bite.region].singles = 0;
+    q->regions[q->bite.region].bite = BITE;
     q->regions[q->bite.region].troubles = 0;
     if (db_command(q->db, q->bite.connection, "commit", on_emptied, q) != OTK_OK) {
         db_release(q->db, q->bite.connection);
@@ -497,10 +495,10 @@ static void on_claim(void *data, const struct db_result *result)
     for (size_t i = 0; i < A_COUNT; i++) {
         pg_array_begin(&q->arrays[i]);
     }
-    b->n = (size_t) PQntuples(result->res);
+    b->n = PQntuples(result->res);
     const char *lowest = NULL, *highest = NULL;
-    for (size_t i = 0; i < b->n; i++) {
-        struct row row = row_of(result->res, (int) i);
+    for (int i = 0; i < b->n; i++) {
+        struct row row = row_of(result->res, i);
         if (i == 0) {
             snprintf(b->first_appeal, sizeof(b->first_appeal), "%s", row.appeal_id.p);
             snprintf(b->first_outbox, sizeof(b->first_outbox), "%s", row.outbox_id.p);
@@ -558,13 +556,13 @@ static void begin_bite(struct queue *q, int region)
     char region_text[8], now[24], limit[8];
     snprintf(region_text, sizeof(region_text), "%d", region);
     snprintf(now, sizeof(now), "%" PRId64, wall_us());
-    snprintf(limit, sizeof(limit), "%d", q->regions[region].singles > 0 ? 1 : BITE);
+    snprintf(limit, sizeof(limit), "%d", q->regions[region].bite);
     const char *params[] = { region_text, now, limit };
     if (db_command(q->db, connection, "begin", on_begin, q) != OTK_OK) {
         db_release(q->db, connection);
         q->stage = STAGE_IDLE;
         pause_region(q, region);
-    } else if (db_ask_on(q->db, connection, SQL_CLAIM, params, NULL, NULL, on_claim, q) != OTK_OK) {
+    } else if (db_ask_on(q->db, connection, QUERY_ROUTING_CLAIM, params, NULL, NULL, on_claim, q) != OTK_OK) {
         q->bite.refused = 1;                       /* on_begin still comes, and ends the bite */
     }
 }
@@ -610,7 +608,7 @@ static void list(struct queue *q)
     char now[24];
     snprintf(now, sizeof(now), "%" PRId64, wall_us());
     const char *params[] = { now };
-    if (db_ask(q->db, SQL_READY_REGIONS, params, on_listed, q) == OTK_OK) {
+    if (db_ask(q->db, QUERY_ROUTING_READY_REGIONS, params, on_listed, q) == OTK_OK) {
         q->stage = STAGE_LISTING;
         q->listed_us = monotonic_us();
     }
@@ -653,7 +651,7 @@ static void on_depth_timer(uv_timer_t *timer)
 {
     struct queue *q = timer->data;
     if (!q->depth_asked) {
-        q->depth_asked = db_ask(q->db, SQL_QUEUE_DEPTH, NULL, on_depth, q) == OTK_OK;
+        q->depth_asked = db_ask(q->db, QUERY_ROUTING_QUEUE_DEPTH, NULL, on_depth, q) == OTK_OK;
     }
 }
 
@@ -673,6 +671,9 @@ struct queue *queue_start(struct service *service, int slot)
         return NULL;
     }
     snprintf(q->slot, sizeof(q->slot), "%d", slot);
+    for (int i = 0; i < REGIONS; i++) {
+        q->regions[i].bite = BITE;
+    }
     metric_register(&routed_total);
     metric_register(&moderation_total);
     metric_register(&failed_total);

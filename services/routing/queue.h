@@ -2,7 +2,7 @@
 #ifndef QUEUE_H
 #define QUEUE_H
 
-#include "../common/service.h"
+#include "service.h"
 
 struct queue;
 

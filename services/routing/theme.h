@@ -2,7 +2,7 @@
 #ifndef THEME_H
 #define THEME_H
 
-#include "../common/otklik.h"
+#include "otklik.h"
 
 /* A theme and its keywords, one a line; see theme.c for what a keyword is. */
 struct theme_words {
