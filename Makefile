@@ -1,0 +1,157 @@
+# Otklik: what one can ask of make. `make help` lists it.
+SHELL = /bin/bash
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += --jobs=$(shell nproc)
+endif
+
+PREFIX = /usr/local
+DESTDIR =
+PORT = 8080
+# Where make run keeps all its state.
+DIR = var
+# One folder or file of tests; all without it.
+T =
+# make bench: which one, on what.
+NAME =
+DATA =
+
+BUILD = $(if $(SAN),build-san,build)
+CC = gcc
+
+WARNINGS = -Wall -Wextra -Werror
+INCLUDES = -Iservices/common -I$(BUILD)/gen -I/usr/include/postgresql
+CPPFLAGS = -D_GNU_SOURCE $(INCLUDES)
+ifdef SAN
+CFLAGS = -std=c11 -O1 -g $(WARNINGS) -fPIE -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LDFLAGS = -pie -fsanitize=address,undefined
+else
+CFLAGS = -std=c11 -O2 -g $(WARNINGS) -fPIE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LDFLAGS = -pie -Wl,-z,relro,-z,now
+endif
+LDLIBS = -luv -lpq -lyajl -luuid -lcrypto -lm
+
+# A program is a folder of services/ with a main.c; services/common goes into each.
+PROGRAMS = $(patsubst services/%/main.c,%,$(wildcard services/*/main.c))
+program_file = $(BUILD)/bin/$(if $(filter otklik,$1),otklik,otklik-$1)
+objects = $(patsubst %.c,$(BUILD)/obj/%.o,$1)
+
+BINARIES = $(foreach p,$(PROGRAMS),$(call program_file,$p))
+LIBRARY = $(BUILD)/libotklik.a
+QUERIES = $(patsubst sql/queries/%/,%,$(filter-out sql/queries/common/,$(sort $(dir $(wildcard sql/queries/*/*.sql)))))
+QUERY_HEADERS = $(patsubst %,$(BUILD)/gen/%_queries.h,$(QUERIES))
+MODULE = $(if $(wildcard ngx_module/config),$(BUILD)/ngx_module/ngx_http_appeal_module.so)
+UNIT_SOURCES = $(wildcard tests/unit/*_test.c)
+UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
+
+.PHONY: all help programs module unit-tests install run stop status test fresh bench lint clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: programs module
+programs: $(BINARIES)
+module: $(MODULE)
+unit-tests: $(UNIT_TESTS)
+
+help:
+	@echo 'make                     build into build/ (SAN=1: with sanitizers, into build-san/)'
+	@echo 'make run [PORT=8080]     install what is missing, build, start everything under var/'
+	@echo 'make stop                stop it; make status: what runs'
+	@echo 'make test [T=tests/edge] all tests, or one folder or file, in a throw-away place'
+	@echo 'make fresh               both of the above in a minimal Debian root'
+	@echo 'make lint                static checks'
+	@echo 'make bench NAME=intake [DATA=FILE]'
+	@echo 'make install [DESTDIR=] [PREFIX=/usr/local]'
+	@echo 'make clean               remove what was built; var/ stays'
+
+# ---- programs
+
+# $1 program. Its statements and those of sql/queries/common become one table.
+define query_rules
+$(BUILD)/gen/$1_queries.h: scripts/embed-sql sql/queries/$1 $(wildcard sql/queries/common) $(wildcard sql/queries/$1/*.sql sql/queries/common/*.sql)
+	@mkdir -p $$(@D)
+	scripts/embed-sql $1 $$@ $$(@:.h=.c) $$(filter %.sql,$$^)
+$(BUILD)/gen/$1_queries.c: $(BUILD)/gen/$1_queries.h ;
+endef
+$(foreach q,$(QUERIES),$(eval $(call query_rules,$q)))
+
+# $1 program
+define program_rules
+$(call program_file,$1): $(call objects,$(wildcard services/$1/*.c)) $(if $(filter $1,$(QUERIES)),$(BUILD)/obj/gen/$1_queries.o) $(LIBRARY)
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(PROGRAM_LIBS) $$(LDLIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program_rules,$p)))
+$(call program_file,otklik): PROGRAM_LIBS = -lcurl -lz
+
+$(LIBRARY): $(call objects,$(wildcard services/common/*.c))
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c | $(QUERY_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -I$(<D) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+# ---- the module of nginx
+
+$(MODULE): scripts/build-module $(wildcard ngx_module/*)
+	SAN=$(SAN) scripts/build-module $(@D)
+
+# ---- unit tests: the first lines of each name what is linked into it
+# // sources: FILE.c …     // libs: -lX …
+
+# $1 source
+define unit_rules
+$(patsubst tests/unit/%.c,$(BUILD)/tests/%,$1): $(call objects,$1 $(shell sed -n 's:^// sources\: *::p;10q' $1))
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(shell sed -n 's:^// libs\: *::p;10q' $1) -lcmocka
+$(call objects,$1): INCLUDES += $(addprefix -I,$(sort $(dir $(shell sed -n 's:^// sources\: *::p;10q' $1))))
+endef
+$(foreach t,$(UNIT_SOURCES),$(eval $(call unit_rules,$t)))
+
+# ---- install
+
+install: all
+	scripts/install-tree '$(BUILD)' '$(DESTDIR)' '$(PREFIX)'
+
+# ---- run, test, measure
+
+run:
+	@scripts/packages run build
+	@$(MAKE) --silent all
+	@BUILD=$(BUILD) scripts/stack up '$(DIR)' --port '$(PORT)'
+
+stop:
+	@scripts/stack down '$(DIR)'
+
+status:
+	@scripts/stack status '$(DIR)'
+
+test:
+	@scripts/packages run build test
+	@$(MAKE) --silent all unit-tests
+	@BUILD=$(BUILD) tests/run $(T)
+
+fresh:
+	@scripts/packages fresh
+	@scripts/fresh
+
+bench:
+	@test -n '$(NAME)' || { echo 'make bench NAME=… : one of' $(notdir $(wildcard bench/*)) >&2; exit 2; }
+	@scripts/packages run build bench
+	@$(MAKE) --silent all
+	@BUILD=$(BUILD) DATA='$(DATA)' 'bench/$(NAME)' $(DATA)
+
+lint:
+	@scripts/packages build lint
+	@$(MAKE) --silent $(QUERY_HEADERS)
+	@BUILD=$(BUILD) scripts/lint
+
+clean:
+	rm -rf build build-san
