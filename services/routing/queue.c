@@ -10,6 +10,10 @@
  * Poison: after a failure the region's bites are halved until the bad row stands alone; then it is put back for later with a growing
  * pause. Each success doubles the bites again. One bad row among 128 costs about twenty commits, and the others go on. When the database itself is in trouble (away, full, shutting down) no row is to blame: the region waits a little.
  *
+ * Plans: the role plans its statements once (plan_cache_mode, sql/bootstrap.sql), since planning route.sql costs as much as running it. But a plan
+ * made while a month's partition was empty reads the whole partition for ever after: seen here, 500 ms a bite instead of 17. So
+ * plans are dropped every PLANS_MS of work.
+ *
  * NOTIFY otklik_route only says where to look sooner, and waits GATHER_MS for company: one bite of five costs little more than one
  * of one. The poll is the truth. */
 #include "queue.h"
@@ -30,6 +34,7 @@ enum {
     POLL_BUSY_MS = 100,            /* while there was work within the last second */
     POLL_IDLE_MS = 500,
     TIMER_SLACK_MS = 5,            /* timers may ring that much early */
+    PLANS_MS = 1000,
     DEPTH_MS = 5000,               /* between two counts of the queue */
     PAUSE_MIN_MS = 200,            /* of a region after trouble, doubled each time … */
     PAUSE_MAX_MS = 5000,
@@ -59,7 +64,7 @@ struct row {
 
 enum column { COL_OUTBOX, COL_ATTEMPTS, COL_APPEAL, COL_TEXT, COL_THEME, COL_AUTH, COL_CLASS, COL_RECEIVED, COL_HAS_POINT, COL_MUNICIPALITY };
 
-/* The arrays of route.sql, in the order of its parameters from $6 on. */
+/* The arrays of route.sql, in the order of its parameters from $4 on. */
 enum array { A_OUTBOX, A_APPEAL, A_THEME, A_SOURCE, A_MUNICIPALITY, A_RULE, A_FIRST, A_FINAL, A_DETAIL, A_REASONS, A_COUNT };
 
 struct bite {
@@ -91,6 +96,7 @@ struct queue {
     int loading;                   /* region whose dictionary is being read */
     int64_t listed_us;             /* monotonic, last look at the whole queue */
     int64_t worked_us;             /* monotonic, last time a bite held anything */
+    int64_t planned_us;            /* monotonic, last time plans were dropped */
     int depth_asked;
     struct region regions[REGIONS];
     struct bite bite;
@@ -443,17 +449,16 @@ static void on_route(void *data, const struct db_result *result)
     }
 }
 
-/* Sends route and commit. LOWEST and HIGHEST are the bounds of the bite's appeal ids. */
-static enum otk_err send_route(struct queue *q, const char *lowest, const char *highest)
+static enum otk_err send_route(struct queue *q)
 {
     struct bite *b = &q->bite;
     char region[8], now[24];
     snprintf(region, sizeof(region), "%d", b->region);
     snprintf(now, sizeof(now), "%" PRId64, wall_us());
-    const char *params[5 + A_COUNT] = { region, q->slot, now, lowest, highest };
+    const char *params[3 + A_COUNT] = { region, q->slot, now };
     for (size_t i = 0; i < A_COUNT; i++) {
-        params[5 + i] = pg_array_end(&q->arrays[i]);
-        if (params[5 + i] == NULL) {
+        params[3 + i] = pg_array_end(&q->arrays[i]);
+        if (params[3 + i] == NULL) {
             return OTK_INTERNAL;
         }
     }
@@ -496,7 +501,6 @@ static void on_claim(void *data, const struct db_result *result)
         pg_array_begin(&q->arrays[i]);
     }
     b->n = PQntuples(result->res);
-    const char *lowest = NULL, *highest = NULL;
     for (int i = 0; i < b->n; i++) {
         struct row row = row_of(result->res, i);
         if (i == 0) {
@@ -505,11 +509,9 @@ static void on_claim(void *data, const struct db_result *result)
             b->first_attempts = row.attempts;
         }
         b->received_us[i] = row.received_us;
-        lowest = lowest == NULL || strcmp(row.appeal_id.p, lowest) < 0 ? row.appeal_id.p : lowest;
-        highest = highest == NULL || strcmp(row.appeal_id.p, highest) > 0 ? row.appeal_id.p : highest;
         decide(q, b->dictionary, &row);
     }
-    enum otk_err err = send_route(q, lowest, highest);
+    enum otk_err err = send_route(q);
     if (err != OTK_OK) {
         b->reached_route = 0;
         b->err = err;
@@ -526,6 +528,20 @@ static void on_begin(void *data, const struct db_result *result)
     note_error(&q->bite, result);
     if (q->bite.refused) {
         refused(q);
+    }
+}
+
+static void on_dropped(void *data, const struct db_result *result)
+{
+    (void) data;
+    (void) result;                                 /* what follows on this connection will tell */
+}
+
+static void drop_old_plans(struct queue *q, int connection)
+{
+    int64_t now = monotonic_us();
+    if (now - q->planned_us >= PLANS_MS * 1000LL && db_command(q->db, connection, "discard plans", on_dropped, q) == OTK_OK) {
+        q->planned_us = now;
     }
 }
 
@@ -558,6 +574,7 @@ static void begin_bite(struct queue *q, int region)
     snprintf(now, sizeof(now), "%" PRId64, wall_us());
     snprintf(limit, sizeof(limit), "%d", q->regions[region].bite);
     const char *params[] = { region_text, now, limit };
+    drop_old_plans(q, connection);
     if (db_command(q->db, connection, "begin", on_begin, q) != OTK_OK) {
         db_release(q->db, connection);
         q->stage = STAGE_IDLE;
