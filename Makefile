@@ -1,13 +1,14 @@
 # Otklik: what one can ask of make. `make help` lists it.
 SHELL = /bin/bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+# All cores, unless the caller says -j or is make itself.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += --jobs=$(shell nproc)
 endif
 
 PREFIX = /usr/local
 DESTDIR =
-PORT = 8080
+PORT ?= 8080
 # Where make run keeps all its state.
 DIR = var
 # One folder or file of tests; all without it.
