@@ -60,7 +60,7 @@ help:
 	@echo 'make stop                stop it; make status: what runs'
 	@echo 'make test [T=tests/edge] all tests, or one folder or file, in a throw-away place'
 	@echo 'make fresh               both of the above in a minimal Debian root'
-	@echo 'make lint                static checks'
+	@echo 'make lint [FIX=1]        static checks (FIX=1 formats C first)'
 	@echo 'make bench NAME=intake [DATA=FILE]'
 	@echo 'make install [DESTDIR=] [PREFIX=/usr/local]'
 	@echo 'make clean               remove what was built; var/ stays'
@@ -152,7 +152,7 @@ bench:
 lint:
 	@scripts/packages build lint
 	@$(MAKE) --silent $(QUERY_HEADERS)
-	@BUILD=$(BUILD) scripts/lint
+	@BUILD=$(BUILD) scripts/lint $(if $(FIX),--fix)
 
 clean:
 	rm -rf build build-san
