@@ -7,7 +7,8 @@ from unnest(array['otklik_owner', 'otklik_admin', 'otklik_intake', 'otklik_routi
 where not exists (select from pg_roles where rolname = wanted.name)
 \gexec
 
-select 'create database otklik owner otklik_owner encoding ''UTF8'' template template0'
+-- C.UTF-8: the same order of texts and the same indexes on every host, whatever its locale and its libc.
+select 'create database otklik owner otklik_owner encoding ''UTF8'' locale ''C.UTF-8'' template template0'
 where not exists (select from pg_database where datname = 'otklik')
 \gexec
 
@@ -20,6 +21,10 @@ grant connect on database otklik to otklik_admin, otklik_intake, otklik_routing,
 alter role otklik_intake in database otklik set statement_timeout = '4s';
 alter role otklik_routing in database otklik set statement_timeout = '4s';
 alter role otklik_reporting in database otklik set statement_timeout = '4s';
+-- A stopped process must not hold its locks: others would wait for its outbox rows.
+alter role otklik_intake in database otklik set idle_in_transaction_session_timeout = '10s';
+alter role otklik_routing in database otklik set idle_in_transaction_session_timeout = '10s';
+alter role otklik_reporting in database otklik set idle_in_transaction_session_timeout = '10s';
 -- st_covers has a high planner cost, which would make the compiler start: 75 ms for a statement of 5. Planning the statement that routes
 -- costs as much as running it; services/routing/queue.c says when to plan anew.
 alter role otklik_routing in database otklik set jit = off;
@@ -27,6 +32,6 @@ alter role otklik_routing in database otklik set plan_cache_mode = force_generic
 alter role otklik_reporting in database otklik set default_transaction_read_only = on;
 
 \connect otklik
-create extension if not exists postgis;
+create extension if not exists postgis schema public;
 revoke create on schema public from public;
 create schema if not exists otklik authorization otklik_owner;

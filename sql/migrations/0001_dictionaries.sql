@@ -9,7 +9,8 @@ create table region (
     time_zone   text not null,                 -- IANA name
     demo        boolean not null default false,
     work_opens  time not null default '09:00', -- local; the centre's working day
-    work_closes time not null default '18:00'
+    work_closes time not null default '18:00',
+    check (work_closes - work_opens > interval '1 hour')  -- a short day closes an hour earlier
 );
 
 -- Days that differ from the common week (Monday to Friday): holidays, moved days, days shortened by an hour.

@@ -35,3 +35,6 @@ grant select on appeal_count to otklik_reporting;
 grant select on region to otklik_admin;
 grant select, insert, update, delete on calendar_day, municipality, body, deadline_rule, theme, routing_rule to otklik_admin;
 grant usage on sequence dictionary_id to otklik_admin;
+
+-- a schema has one owner
+revoke execute on function make_partitions(date, integer) from public;
