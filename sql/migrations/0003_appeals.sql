@@ -84,7 +84,9 @@ create table appeal (
     foreign key (region_id, body_id) references body (region_id, id),
     foreign key (region_id, deadline_rule_id) references deadline_rule (region_id, id)
 ) partition by range (id);
-create index appeal_by_number on appeal (region_id, number);  -- unique by its sequence; a partitioned table cannot say so
+-- Unique by its sequence; a partitioned table cannot say so. The region comes second: an index that began with it looks as good as the
+-- primary key to a plan made while a month's partition is new, and each foreign key check then reads the whole region (3.6 ms at 12,000 rows).
+create index appeal_by_number on appeal (number, region_id);
 
 create table appeal_event (
     region_id smallint not null,
