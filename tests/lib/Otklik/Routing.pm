@@ -47,13 +47,13 @@ SQL
 # theme, point (SQL), received (SQL), auth, legal_class, tag (external_id).
 sub plant {
     my ($region, $count, %m) = @_;
-    my $theme = defined $m{theme} ? '(select id from theme where region_id = ' . $region . ' and code = ' . literal($m{theme}) . ')' : 'null';
+    my $theme = defined $m{theme} ? '(select id from theme where region_id = ' . $region . ' and code = ' . literal($m{theme}) . ')' : 'null::integer';
     my $text = $m{text} // "'Письмо номер ' || n";
-    my $point = $m{point} // 'null';
+    my $point = $m{point} // 'null::geometry';
     my $received = $m{received} // 'now()';
     my $auth = literal($m{auth} // 'api_key');
     my $class = literal($m{legal_class} // 'message');
-    my $tag = literal($m{tag});
+    my $tag = literal($m{tag}) . '::text';
     sql(<<"SQL");
 with given as materialized (
     select n, $received as received_at, $text as text, $theme as theme_id, $point as point from generate_series(1, $count) n
