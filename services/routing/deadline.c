@@ -1,25 +1,30 @@
 /* When an answer is due: hours and days counted over a calendar, with every step of the count.
  *
  * The rules, and where they come from:
- *  - A term in days begins the day after the appeal came in (Civil Code, art. 191; so count 59-ФЗ "On the order of considering citizens'
- *    appeals", art. 12: 30 days from registration, and the regional orders on messages: 7 working days). It ends with its last
- *    day: calendar days at the end of that day, local time; working days when the working day closes.
- *  - The last calendar day is not moved when it is a day off. 59-ФЗ is silent; some bodies move it forward (Civil Code, art. 193), others back
- *    (their own instructions): the unmoved day is the one that nobody can call too late.
- *  - A term in hours begins at once: clock hours run day and night; working hours run between opening and closing of working days, so
- *    what comes in after closing begins at the next opening (regional orders on first answers: 9 working hours).
- *  - Which days work is data (calendar_day over the common week): holidays, moved days (Labour Code, art. 112), the day before a holiday shortened by an
- *    hour (art. 95). A year of which no holiday is known cannot be counted in working time: better no date than a wrong one,
- *    and a person decides.
+ *  - A term in days begins the day after the appeal came in (Civil Code, art. 191; so count 59-ФЗ
+ * "On the order of considering citizens' appeals", art. 12: 30 days from registration, and the
+ * regional orders on messages: 7 working days). It ends with its last day: calendar days at the end
+ * of that day, local time; working days when the working day closes.
+ *  - The last calendar day is not moved when it is a day off. 59-ФЗ is silent; some bodies move it
+ * forward (Civil Code, art. 193), others back (their own instructions): the unmoved day is the one
+ * that nobody can call too late.
+ *  - A term in hours begins at once: clock hours run day and night; working hours run between
+ * opening and closing of working days, so what comes in after closing begins at the next opening
+ * (regional orders on first answers: 9 working hours).
+ *  - Which days work is data (calendar_day over the common week): holidays, moved days (Labour
+ * Code, art. 112), the day before a holiday shortened by an hour (art. 95). A year of which no
+ * holiday is known cannot be counted in working time: better no date than a wrong one, and a person
+ * decides.
  */
 #include "deadline.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-static const int64_t HOUR = 3600LL * 1000 * 1000;      /* µs */
+static const int64_t HOUR = 3600LL * 1000 * 1000; /* µs */
 
-static const char *const unit_names[UNIT_COUNT] = { "clock_hours", "working_hours", "calendar_days", "working_days" };
+static const char *const unit_names[UNIT_COUNT] = { "clock_hours", "working_hours", "calendar_days",
+                                                    "working_days" };
 
 int deadline_unit_of(struct str name)
 {
@@ -51,12 +56,13 @@ static size_t day_of(const struct calendar *c, int64_t moment)
     return lo < c->n && c->days[lo].begins <= moment ? lo : c->n;
 }
 
-/* Adds a step: days in a row with the same reason become one, except that hours are shown day by day; what does not fit is gathered in
- * the last. */
+/* Adds a step: days in a row with the same reason become one, except that hours are shown day by
+ * day; what does not fit is gathered in the last. */
 static void add_step(struct deadline *d, struct deadline_step step)
 {
     struct deadline_step *last = d->nsteps > 0 ? &d->steps[d->nsteps - 1] : NULL;
-    int alike = last != NULL && last->why == step.why && last->counted == 0 && step.counted == 0 && !last->is_short && !step.is_short;
+    int alike = last != NULL && last->why == step.why && last->counted == 0 && step.counted == 0 &&
+                !last->is_short && !step.is_short;
     if (!alike && d->nsteps < DEADLINE_STEPS) {
         d->steps[d->nsteps++] = step;
         return;
@@ -80,7 +86,8 @@ static enum deadline_why why_off(const struct day *day)
     return day->kind == DAY_OFF ? WHY_HOLIDAY : WHY_WEEKEND;
 }
 
-static enum deadline_err count_working_hours(const struct calendar *c, size_t at, struct deadline *d)
+static enum deadline_err count_working_hours(const struct calendar *c, size_t at,
+                                             struct deadline *d)
 {
     int64_t left = d->term.amount * HOUR;
     for (size_t i = at; i < c->n; i++) {
@@ -99,8 +106,13 @@ static enum deadline_err count_working_hours(const struct calendar *c, size_t at
         }
         int64_t counted = day->closes - from < left ? day->closes - from : left;
         left -= counted;
-        add_step(d, (struct deadline_step){ .why = WHY_COUNTED, .first = day->date, .last = day->date, .from = from, .to = from + counted,
-                                            .counted = counted, .is_short = day->kind == DAY_SHORT });
+        add_step(d, (struct deadline_step){ .why = WHY_COUNTED,
+                                            .first = day->date,
+                                            .last = day->date,
+                                            .from = from,
+                                            .to = from + counted,
+                                            .counted = counted,
+                                            .is_short = day->kind == DAY_SHORT });
         if (left == 0) {
             d->due = from + counted;
             return DEADLINE_OK;
@@ -122,7 +134,8 @@ static enum deadline_err count_working_days(const struct calendar *c, size_t at,
             skip_day(d, day, why_off(day));
             continue;
         }
-        add_step(d, (struct deadline_step){ .why = WHY_COUNTED, .first = day->date, .last = day->date, .days = 1 });
+        add_step(d, (struct deadline_step){
+                        .why = WHY_COUNTED, .first = day->date, .last = day->date, .days = 1 });
         if (--left == 0) {
             d->due = day->closes;
             return DEADLINE_OK;
@@ -131,20 +144,25 @@ static enum deadline_err count_working_days(const struct calendar *c, size_t at,
     return DEADLINE_BEYOND;
 }
 
-static enum deadline_err count_calendar_days(const struct calendar *c, size_t at, struct deadline *d)
+static enum deadline_err count_calendar_days(const struct calendar *c, size_t at,
+                                             struct deadline *d)
 {
-    size_t amount = (size_t) d->term.amount;
+    size_t amount = (size_t)d->term.amount;
     if (amount >= c->n - at) {
         return DEADLINE_BEYOND;
     }
     skip_day(d, &c->days[at], WHY_RECEIPT);
     const struct day *last = &c->days[at + amount];
-    add_step(d, (struct deadline_step){ .why = WHY_COUNTED, .first = c->days[at + 1].date, .last = last->date, .days = d->term.amount });
-    d->due = last->ends - 1000;            /* its last millisecond: times leave the database in milliseconds */
+    add_step(d, (struct deadline_step){ .why = WHY_COUNTED,
+                                        .first = c->days[at + 1].date,
+                                        .last = last->date,
+                                        .days = d->term.amount });
+    d->due = last->ends - 1000; /* its last millisecond: times leave the database in milliseconds */
     return DEADLINE_OK;
 }
 
-enum deadline_err deadline_due(const struct calendar *calendar, int64_t start, struct deadline_term term, struct deadline *out)
+enum deadline_err deadline_due(const struct calendar *calendar, int64_t start,
+                               struct deadline_term term, struct deadline *out)
 {
     *out = (struct deadline){ .term = term, .start = start };
     size_t at = day_of(calendar, start);
@@ -166,8 +184,12 @@ enum deadline_err deadline_due(const struct calendar *calendar, int64_t start, s
     if (end == calendar->n) {
         return DEADLINE_BEYOND;
     }
-    add_step(out, (struct deadline_step){ .why = WHY_COUNTED, .first = calendar->days[at].date, .last = calendar->days[end].date,
-                                          .from = start, .to = out->due, .counted = out->due - start });
+    add_step(out, (struct deadline_step){ .why = WHY_COUNTED,
+                                          .first = calendar->days[at].date,
+                                          .last = calendar->days[end].date,
+                                          .from = start,
+                                          .to = out->due,
+                                          .counted = out->due - start });
     return DEADLINE_OK;
 }
 
@@ -184,11 +206,12 @@ static void __attribute__((format(printf, 2, 3))) print(struct out *o, const cha
     int n = vsnprintf(o->p + o->n, DEADLINE_JSON_MAX - o->n, format, args);
     va_end(args);
     if (n > 0) {
-        o->n += (size_t) n < DEADLINE_JSON_MAX - o->n ? (size_t) n : DEADLINE_JSON_MAX - o->n - 1;
+        o->n += (size_t)n < DEADLINE_JSON_MAX - o->n ? (size_t)n : DEADLINE_JSON_MAX - o->n - 1;
     }
 }
 
-/* Year, month and day of a number of days since 1970-01-01 (H. Hinnant, "chrono-compatible low-level date algorithms"). */
+/* Year, month and day of a number of days since 1970-01-01 (H. Hinnant, "chrono-compatible
+ * low-level date algorithms"). */
 static void civil(int64_t days, int *year, int *month, int *day)
 {
     days += 719468;
@@ -197,9 +220,9 @@ static void civil(int64_t days, int *year, int *month, int *day)
     int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
     int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
     int64_t mp = (5 * doy + 2) / 153;
-    *day = (int) (doy - (153 * mp + 2) / 5 + 1);
-    *month = (int) (mp < 10 ? mp + 3 : mp - 9);
-    *year = (int) (yoe + era * 400 + (*month <= 2));
+    *day = (int)(doy - (153 * mp + 2) / 5 + 1);
+    *month = (int)(mp < 10 ? mp + 3 : mp - 9);
+    *year = (int)(yoe + era * 400 + (*month <= 2));
 }
 
 static void print_date(struct out *o, const char *name, int32_t date)
@@ -216,13 +239,15 @@ static void print_moment(struct out *o, const char *name, int64_t us)
     int64_t rest = seconds - days * 86400;
     int y, m, d;
     civil(days, &y, &m, &d);
-    print(o, "\"%s\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", name, y, m, d, (int) (rest / 3600), (int) (rest / 60 % 60), (int) (rest % 60),
-          (int) ((us - seconds * 1000000) / 1000));
+    print(o, "\"%s\":\"%04d-%02d-%02dT%02d:%02d:%02d.%03dZ\"", name, y, m, d, (int)(rest / 3600),
+          (int)(rest / 60 % 60), (int)(rest % 60), (int)((us - seconds * 1000000) / 1000));
 }
 
 static void print_step(struct out *o, const struct deadline_step *s)
 {
-    static const char *const whys[] = { [WHY_RECEIPT] = "day_of_receipt", [WHY_AFTER_HOURS] = "after_hours", [WHY_WEEKEND] = "weekend",
+    static const char *const whys[] = { [WHY_RECEIPT] = "day_of_receipt",
+                                        [WHY_AFTER_HOURS] = "after_hours",
+                                        [WHY_WEEKEND] = "weekend",
                                         [WHY_HOLIDAY] = "holiday" };
     print(o, "{");
     print_date(o, "day", s->first);
@@ -241,11 +266,12 @@ static void print_step(struct out *o, const struct deadline_step *s)
         }
         print(o, ",");
         print_moment(o, "to", s->to);
-        print(o, ",\"hours\":%.10g", (double) ((s->counted + HOUR / 20000) / (HOUR / 10000)) / 1e4);
+        print(o, ",\"hours\":%.10g", (double)((s->counted + HOUR / 20000) / (HOUR / 10000)) / 1e4);
     } else {
         print(o, ",\"days\":%d", s->days);
     }
-    print(o, "%s%s}", s->is_short && s->why == WHY_COUNTED ? ",\"short\":true" : "", s->why == WHY_REST ? ",\"summary\":true" : "");
+    print(o, "%s%s}", s->is_short && s->why == WHY_COUNTED ? ",\"short\":true" : "",
+          s->why == WHY_REST ? ",\"summary\":true" : "");
 }
 
 static void print_deadline(struct out *o, const struct deadline *d)

@@ -26,14 +26,15 @@ static int slot_from_environment(void)
     char *end;
     errno = 0;
     long slot = strtol(text, &end, 10);
-    return errno == 0 && *end == '\0' && slot >= SLOT_MIN && slot <= SLOT_MAX ? (int) slot : -1;
+    return errno == 0 && *end == '\0' && slot >= SLOT_MIN && slot <= SLOT_MAX ? (int)slot : -1;
 }
 
 static int start(struct service *s)
 {
     int slot = slot_from_environment();
     if (slot < 0) {
-        log_write(LOG_ERROR, STR(""), "OTKLIK_SLOT must be a number from %d to %d", SLOT_MIN, SLOT_MAX);
+        log_write(LOG_ERROR, STR(""), "OTKLIK_SLOT must be a number from %d to %d", SLOT_MIN,
+                  SLOT_MAX);
         return -1;
     }
     s->state = queue_start(s, slot);

@@ -1,21 +1,25 @@
 /* The queue loop: takes appeals out of the outbox, decides, writes down what was decided.
  *
- * One bite is one transaction on one held connection: claim up to BITE appeals of a region (FOR UPDATE SKIP LOCKED, so several routing
- * processes share the work), decide here, write all decisions in one statement, commit. Two round trips: begin goes with the
- * claim, commit with the route. What dies in between rolls back and stays in the outbox; what has committed has left it in the same
- * transaction. So nothing is lost and nothing is done twice, whoever is killed when.
+ * One bite is one transaction on one held connection: claim up to BITE appeals of a region (FOR
+ * UPDATE SKIP LOCKED, so several routing processes share the work), decide here, write all
+ * decisions in one statement, commit. Two round trips: begin goes with the claim, commit with the
+ * route. What dies in between rolls back and stays in the outbox; what has committed has left it in
+ * the same transaction. So nothing is lost and nothing is done twice, whoever is killed when.
  *
  * Fairness: regions take turns, one bite each.
  *
- * Poison: after a failure the region's bites are halved until the bad row stands alone; then it is put back for later with a growing
- * pause. Each success doubles the bites again. One bad row among 128 costs about twenty commits, and the others go on. When the database itself is in trouble (away, full, shutting down) no row is to blame: the region waits a little.
+ * Poison: after a failure the region's bites are halved until the bad row stands alone; then it is
+ * put back for later with a growing pause. Each success doubles the bites again. One bad row among
+ * 128 costs about twenty commits, and the others go on. When the database itself is in trouble
+ * (away, full, shutting down) no row is to blame: the region waits a little.
  *
- * Plans: the role plans its statements once (plan_cache_mode, sql/bootstrap.sql), since planning route.sql costs as much as running it. But a plan
- * made while a month's partition was empty reads the whole partition for ever after: seen here, 500 ms a bite instead of 17. So
- * plans are dropped every PLANS_MS of work.
+ * Plans: the role plans its statements once (plan_cache_mode, sql/bootstrap.sql), since planning
+ * route.sql costs as much as running it. But a plan made while a month's partition was empty reads
+ * the whole partition for ever after: seen here, 500 ms a bite instead of 17. So plans are dropped
+ * every PLANS_MS of work.
  *
- * NOTIFY otklik_route only says where to look sooner, and waits GATHER_MS for company: one bite of five costs little more than one
- * of one. The poll is the truth. */
+ * NOTIFY otklik_route only says where to look sooner, and waits GATHER_MS for company: one bite of
+ * five costs little more than one of one. The poll is the truth. */
 #include "queue.h"
 
 #include <inttypes.h>
@@ -30,15 +34,16 @@
 enum {
     REGIONS = 100,
     BITE = 128,
-    GATHER_MS = 15,                /* between a hint and the claim */
-    POLL_BUSY_MS = 100,            /* while there was work within the last second */
+    GATHER_MS = 15,     /* between a hint and the claim */
+    POLL_BUSY_MS = 100, /* while there was work within the last second */
     POLL_IDLE_MS = 500,
-    TIMER_SLACK_MS = 5,            /* timers may ring that much early */
+    TIMER_SLACK_MS = 5, /* timers may ring that much early */
     PLANS_MS = 1000,
-    DEPTH_MS = 5000,               /* between two counts of the queue */
-    PAUSE_MIN_MS = 200,            /* of a region after trouble, doubled each time … */
+    DEPTH_MS = 5000,    /* between two counts of the queue */
+    PAUSE_MIN_MS = 200, /* of a region after trouble, doubled each time … */
     PAUSE_MAX_MS = 5000,
-    BLAME_AFTER = 3,               /* connections lost in a row with the same region in hand: then a row may be the cause */
+    BLAME_AFTER =
+        3, /* connections lost in a row with the same region in hand: then a row may be the cause */
     POSTPONE_MAX_S = 3600
 };
 
@@ -47,38 +52,61 @@ enum stage { STAGE_IDLE, STAGE_LISTING, STAGE_LOADING, STAGE_BITING, STAGE_POSTP
 enum blame { BLAME_NOBODY, BLAME_ROW };
 
 struct region {
-    int ready;                     /* there may be work */
-    int bite;                      /* how many to claim: 1 … BITE */
-    int troubles;                  /* in a row */
-    int64_t paused_until;          /* monotonic µs */
+    int ready;            /* there may be work */
+    int bite;             /* how many to claim: 1 … BITE */
+    int troubles;         /* in a row */
+    int64_t paused_until; /* monotonic µs */
 };
 
 /* One row of claim.sql; points into the claim's result. */
 struct row {
     struct str outbox_id, appeal_id, text;
-    int32_t theme_id, municipality_id;     /* 0: none */
+    int32_t theme_id, municipality_id; /* 0: none */
     int known_client, has_point, is_appeal;
     int64_t received_us;
     int attempts;
 };
 
-enum column { COL_OUTBOX, COL_ATTEMPTS, COL_APPEAL, COL_TEXT, COL_THEME, COL_AUTH, COL_CLASS, COL_RECEIVED, COL_HAS_POINT, COL_MUNICIPALITY };
+enum column {
+    COL_OUTBOX,
+    COL_ATTEMPTS,
+    COL_APPEAL,
+    COL_TEXT,
+    COL_THEME,
+    COL_AUTH,
+    COL_CLASS,
+    COL_RECEIVED,
+    COL_HAS_POINT,
+    COL_MUNICIPALITY
+};
 
 /* The arrays of route.sql, in the order of its parameters from $4 on. */
-enum array { A_OUTBOX, A_APPEAL, A_THEME, A_SOURCE, A_MUNICIPALITY, A_RULE, A_FIRST, A_FINAL, A_DETAIL, A_REASONS, A_COUNT };
+enum array {
+    A_OUTBOX,
+    A_APPEAL,
+    A_THEME,
+    A_SOURCE,
+    A_MUNICIPALITY,
+    A_RULE,
+    A_FIRST,
+    A_FINAL,
+    A_DETAIL,
+    A_REASONS,
+    A_COUNT
+};
 
 struct bite {
     int region, connection;
-    const struct dictionary *dictionary;   /* stays while the bite is in hand, however old */
+    const struct dictionary *dictionary; /* stays while the bite is in hand, however old */
     int n;
-    int refused;                   /* the connection took one statement of a pair and not the other */
-    int reached_route;             /* the claim was good: what fails now may be a row's fault */
+    int refused;       /* the connection took one statement of a pair and not the other */
+    int reached_route; /* the claim was good: what fails now may be a row's fault */
     int routed, moderation;
-    enum otk_err err;              /* the first thing that went wrong */
+    enum otk_err err; /* the first thing that went wrong */
     char sqlstate[6];
     char message[200];
     int64_t received_us[BITE];
-    char first_appeal[37];         /* for the log, and to postpone a row that came alone */
+    char first_appeal[37]; /* for the log, and to postpone a row that came alone */
     char first_outbox[24];
     int first_attempts;
 };
@@ -87,43 +115,49 @@ struct queue {
     struct service *service;
     struct db *db;
     struct dictionaries *dictionaries;
-    uv_timer_t timer;              /* next look at the queue */
+    uv_timer_t timer; /* next look at the queue */
     uv_timer_t depth_timer;
     char slot[8];
     enum stage stage;
     int stopping;
-    int cursor;                    /* region of the last bite */
-    int loading;                   /* region whose dictionary is being read */
-    int64_t listed_us;             /* monotonic, last look at the whole queue */
-    int64_t worked_us;             /* monotonic, last time a bite held anything */
-    int64_t planned_us;            /* monotonic, last time plans were dropped */
+    int cursor;         /* region of the last bite */
+    int loading;        /* region whose dictionary is being read */
+    int64_t listed_us;  /* monotonic, last look at the whole queue */
+    int64_t worked_us;  /* monotonic, last time a bite held anything */
+    int64_t planned_us; /* monotonic, last time plans were dropped */
     int depth_asked;
     struct region regions[REGIONS];
     struct bite bite;
     struct pg_array arrays[A_COUNT];
 };
 
-static struct metric routed_total = { .name = "otklik_routing_routed_total", .help = "Appeals routed to a body", .type = "counter" };
-static struct metric moderation_total = { .name = "otklik_routing_moderation_total", .help = "Appeals sent to moderation",
-                                          .type = "counter" };
-static struct metric failed_total = { .name = "otklik_routing_failed_total", .help = "Appeals put back because they could not be routed",
+static struct metric routed_total = { .name = "otklik_routing_routed_total",
+                                      .help = "Appeals routed to a body",
                                       .type = "counter" };
-static struct metric depth_gauge = { .name = "otklik_routing_queue_depth", .help = "Appeals waiting to be routed (counted to 100,000)",
+static struct metric moderation_total = { .name = "otklik_routing_moderation_total",
+                                          .help = "Appeals sent to moderation",
+                                          .type = "counter" };
+static struct metric failed_total = { .name = "otklik_routing_failed_total",
+                                      .help = "Appeals put back because they could not be routed",
+                                      .type = "counter" };
+static struct metric depth_gauge = { .name = "otklik_routing_queue_depth",
+                                     .help = "Appeals waiting to be routed (counted to 100,000)",
                                      .type = "gauge" };
-static struct histogram latency = { .name = "otklik_routing_latency_seconds", .help = "From reception to the commit of the routing" };
+static struct histogram latency = { .name = "otklik_routing_latency_seconds",
+                                    .help = "From reception to the commit of the routing" };
 
 static void turn(struct queue *q);
 
 static int64_t monotonic_us(void)
 {
-    return (int64_t) (uv_hrtime() / 1000);
+    return (int64_t)(uv_hrtime() / 1000);
 }
 
 static int64_t wall_us(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t) t.tv_sec * 1000000 + t.tv_nsec / 1000;
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 /* ---- when to look ---- */
@@ -136,7 +170,8 @@ static void on_timer(uv_timer_t *timer)
 /* Looks again in MS at the latest; an earlier appointment stays. */
 static void look_in(struct queue *q, uint64_t ms)
 {
-    if (!q->stopping && (!uv_is_active((uv_handle_t *) &q->timer) || uv_timer_get_due_in(&q->timer) > ms)) {
+    if (!q->stopping &&
+        (!uv_is_active((uv_handle_t *)&q->timer) || uv_timer_get_due_in(&q->timer) > ms)) {
         uv_timer_start(&q->timer, on_timer, ms, 0);
     }
 }
@@ -147,7 +182,7 @@ static void on_hint(void *data, const char *payload)
     char *end;
     long region = strtol(payload, &end, 10);
     if (end == payload || *end != '\0' || region < 1 || region >= REGIONS) {
-        look_in(q, 0);                             /* no hint where: look everywhere */
+        look_in(q, 0); /* no hint where: look everywhere */
         return;
     }
     q->regions[region].ready = 1;
@@ -156,14 +191,14 @@ static void on_hint(void *data, const char *payload)
 
 static void on_new_dictionaries(void *data, const char *payload)
 {
-    (void) payload;
+    (void)payload;
     struct queue *q = data;
     dictionaries_stale(q->dictionaries);
 }
 
 static void on_db_ready(void *data, int connection)
 {
-    (void) connection;
+    (void)connection;
     look_in(data, 0);
 }
 
@@ -182,8 +217,9 @@ static int next_region(struct queue *q)
 
 /* ---- trouble ---- */
 
-/* Whose fault is it? Class 08 connection, 25 read-only, 40 deadlock and the like, 53 resources, 55 and 57 operator, 58 system: nobody's. A
- * statement that timed out (57014) while routing may be a row's. */
+/* Whose fault is it? Class 08 connection, 25 read-only, 40 deadlock and the like, 53 resources, 55
+ * and 57 operator, 58 system: nobody's. A statement that timed out (57014) while routing may be a
+ * row's. */
 static enum blame blame_for(const struct bite *b, const struct region *r)
 {
     if (!b->reached_route) {
@@ -215,19 +251,23 @@ static void pause_region(struct queue *q, int region)
     r->troubles++;
     r->ready = 1;
     r->paused_until = monotonic_us() + ms * 1000;
-    look_in(q, (uint64_t) ms + 1);
+    look_in(q, (uint64_t)ms + 1);
 }
 
-/* Keeps the first thing that went wrong. The detail of a constraint message holds the row, so only its first line is kept. */
+/* Keeps the first thing that went wrong. The detail of a constraint message holds the row, so only
+ * its first line is kept. */
 static void note_error(struct bite *b, const struct db_result *result)
 {
     if (b->err != OTK_OK || result->err == OTK_OK) {
         return;
     }
-    const char *message = result->res == NULL ? NULL : PQresultErrorField(result->res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *message =
+        result->res == NULL ? NULL : PQresultErrorField(result->res, PG_DIAG_MESSAGE_PRIMARY);
     b->err = result->err;
-    snprintf(b->sqlstate, sizeof(b->sqlstate), "%s", result->sqlstate == NULL ? "" : result->sqlstate);
-    snprintf(b->message, sizeof(b->message), "%s", message == NULL ? "the connection was lost" : message);
+    snprintf(b->sqlstate, sizeof(b->sqlstate), "%s",
+             result->sqlstate == NULL ? "" : result->sqlstate);
+    snprintf(b->message, sizeof(b->message), "%s",
+             message == NULL ? "the connection was lost" : message);
 }
 
 static void finish(struct queue *q)
@@ -241,7 +281,7 @@ static void on_postponed(void *data, const struct db_result *result)
     struct queue *q = data;
     struct bite *b = &q->bite;
     if (result->err != OTK_OK) {
-        pause_region(q, b->region);        /* it will fail and be postponed again */
+        pause_region(q, b->region); /* it will fail and be postponed again */
     }
     finish(q);
 }
@@ -254,8 +294,9 @@ static void postpone(struct queue *q)
     int64_t pause_s = 1LL << shift;
     pause_s = pause_s < POSTPONE_MAX_S ? pause_s : POSTPONE_MAX_S;
     failed_total.value++;
-    log_write(LOG_ERROR, STR(""), "region %d: appeal %s cannot be routed (attempt %d, again in %" PRId64 " s): %s %s", b->region,
-              b->first_appeal, b->first_attempts + 1, pause_s, b->sqlstate, b->message);
+    log_write(LOG_ERROR, STR(""),
+              "region %d: appeal %s cannot be routed (attempt %d, again in %" PRId64 " s): %s %s",
+              b->region, b->first_appeal, b->first_attempts + 1, pause_s, b->sqlstate, b->message);
 
     char region[8], until[24];
     snprintf(region, sizeof(region), "%d", b->region);
@@ -276,14 +317,16 @@ static void bite_failed(struct queue *q)
     db_release(q->db, b->connection);
     r->ready = 1;
     if (blame_for(b, r) == BLAME_NOBODY) {
-        log_write(LOG_WARN, STR(""), "region %d: routing waits: %s %s", b->region, b->sqlstate, b->message);
+        log_write(LOG_WARN, STR(""), "region %d: routing waits: %s %s", b->region, b->sqlstate,
+                  b->message);
         pause_region(q, b->region);
         finish(q);
         return;
     }
-    dictionaries_stale(q->dictionaries);           /* a theme or rule may be gone since it was read */
+    dictionaries_stale(q->dictionaries); /* a theme or rule may be gone since it was read */
     if (b->n > 1) {
-        log_write(LOG_WARN, STR(""), "region %d: %d appeals cannot be routed together: %s %s", b->region, b->n, b->sqlstate, b->message);
+        log_write(LOG_WARN, STR(""), "region %d: %d appeals cannot be routed together: %s %s",
+                  b->region, b->n, b->sqlstate, b->message);
         r->bite = b->n / 2;
         finish(q);
         return;
@@ -293,7 +336,7 @@ static void bite_failed(struct queue *q)
 
 static void on_rollback(void *data, const struct db_result *result)
 {
-    (void) result;
+    (void)result;
     bite_failed(data);
 }
 
@@ -318,22 +361,22 @@ static void refused(struct queue *q)
 
 static struct str cell(const PGresult *res, int row, int column)
 {
-    return (struct str){ PQgetvalue(res, row, column), (size_t) PQgetlength(res, row, column) };
+    return (struct str){ PQgetvalue(res, row, column), (size_t)PQgetlength(res, row, column) };
 }
 
 static struct row row_of(const PGresult *res, int i)
 {
     return (struct row){
         .outbox_id = cell(res, i, COL_OUTBOX),
-        .attempts = (int) strtol(PQgetvalue(res, i, COL_ATTEMPTS), NULL, 10),
+        .attempts = (int)strtol(PQgetvalue(res, i, COL_ATTEMPTS), NULL, 10),
         .appeal_id = cell(res, i, COL_APPEAL),
         .text = cell(res, i, COL_TEXT),
-        .theme_id = (int32_t) strtol(PQgetvalue(res, i, COL_THEME), NULL, 10),
+        .theme_id = (int32_t)strtol(PQgetvalue(res, i, COL_THEME), NULL, 10),
         .known_client = str_eq(cell(res, i, COL_AUTH), STR("api_key")),
         .is_appeal = str_eq(cell(res, i, COL_CLASS), STR("appeal")),
         .received_us = strtoll(PQgetvalue(res, i, COL_RECEIVED), NULL, 10),
         .has_point = str_eq(cell(res, i, COL_HAS_POINT), STR("t")),
-        .municipality_id = (int32_t) strtol(PQgetvalue(res, i, COL_MUNICIPALITY), NULL, 10),
+        .municipality_id = (int32_t)strtol(PQgetvalue(res, i, COL_MUNICIPALITY), NULL, 10),
     };
 }
 
@@ -345,18 +388,21 @@ static void add_number(struct pg_array *a, int64_t value)
     }
     char text[24];
     int n = snprintf(text, sizeof(text), "%" PRId64, value);
-    pg_array_add(a, (struct str){ text, (size_t) n });
+    pg_array_add(a, (struct str){ text, (size_t)n });
 }
 
-/* Adds the decision on one appeal to the arrays: theme, deadlines, and what keeps it from going straight to its body. */
+/* Adds the decision on one appeal to the arrays: theme, deadlines, and what keeps it from going
+ * straight to its body. */
 static void decide(struct queue *q, const struct dictionary *d, const struct row *row)
 {
     struct pg_array *a = q->arrays;
     int32_t theme_id = row->theme_id != 0 ? row->theme_id : theme_find(d->index, row->text);
     const struct deadline_rule *rule = dictionary_rule(d, theme_id, row->is_appeal);
     struct deadline first, final;
-    int counted = rule != NULL && deadline_due(&d->calendar, row->received_us, rule->first, &first) == DEADLINE_OK
-                  && deadline_due(&d->calendar, row->received_us, rule->final, &final) == DEADLINE_OK;
+    int counted =
+        rule != NULL &&
+        deadline_due(&d->calendar, row->received_us, rule->first, &first) == DEADLINE_OK &&
+        deadline_due(&d->calendar, row->received_us, rule->final, &final) == DEADLINE_OK;
 
     pg_array_add(&a[A_OUTBOX], row->outbox_id);
     pg_array_add(&a[A_APPEAL], row->appeal_id);
@@ -392,7 +438,8 @@ static void decide(struct queue *q, const struct dictionary *d, const struct row
     size_t n = 1;
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
         if (reasons[i].holds) {
-            n += (size_t) snprintf(list + n, sizeof(list) - n, "%s\"%s\"", n > 1 ? "," : "", reasons[i].name);
+            n += (size_t)snprintf(list + n, sizeof(list) - n, "%s\"%s\"", n > 1 ? "," : "",
+                                  reasons[i].name);
         }
     }
     if (n == 1) {
@@ -411,13 +458,13 @@ static void bite_done(struct queue *q)
     struct region *r = &q->regions[b->region];
     int64_t now = wall_us();
     for (int i = 0; i < b->n; i++) {
-        histogram_observe(&latency, (double) (now - b->received_us[i]) / 1e6);
+        histogram_observe(&latency, (double)(now - b->received_us[i]) / 1e6);
     }
     routed_total.value += b->routed;
     moderation_total.value += b->moderation;
     r->troubles = 0;
     if (b->n == r->bite) {
-        r->ready = 1;                              /* a full bite: there may be more */
+        r->ready = 1; /* a full bite: there may be more */
     }
     r->bite = r->bite < BITE / 2 ? r->bite * 2 : BITE;
     q->worked_us = monotonic_us();
@@ -432,7 +479,7 @@ static void on_commit(void *data, const struct db_result *result)
     if (q->bite.err == OTK_OK && strcmp(PQcmdStatus(result->res), "COMMIT") == 0) {
         bite_done(q);
     } else {
-        bite_failed(q);                            /* a commit after an error is a rollback */
+        bite_failed(q); /* a commit after an error is a rollback */
     }
 }
 
@@ -441,8 +488,8 @@ static void on_route(void *data, const struct db_result *result)
     struct queue *q = data;
     note_error(&q->bite, result);
     if (result->err == OTK_OK) {
-        q->bite.routed = (int) strtol(PQgetvalue(result->res, 0, 0), NULL, 10);
-        q->bite.moderation = (int) strtol(PQgetvalue(result->res, 0, 1), NULL, 10);
+        q->bite.routed = (int)strtol(PQgetvalue(result->res, 0, 0), NULL, 10);
+        q->bite.moderation = (int)strtol(PQgetvalue(result->res, 0, 1), NULL, 10);
     }
     if (q->bite.refused) {
         refused(q);
@@ -468,7 +515,7 @@ static enum otk_err send_route(struct queue *q)
 
 static void on_emptied(void *data, const struct db_result *result)
 {
-    (void) result;
+    (void)result;
     struct queue *q = data;
     db_release(q->db, q->bite.connection);
     finish(q);
@@ -515,10 +562,11 @@ static void on_claim(void *data, const struct db_result *result)
     if (err != OTK_OK) {
         b->reached_route = 0;
         b->err = err;
-        snprintf(b->message, sizeof(b->message), "%s", err == OTK_INTERNAL ? "memory is out" : "the connection was lost");
+        snprintf(b->message, sizeof(b->message), "%s",
+                 err == OTK_INTERNAL ? "memory is out" : "the connection was lost");
         roll_back(q);
     } else if (db_command(q->db, b->connection, "commit", on_commit, q) != OTK_OK) {
-        b->refused = 1;                            /* on_route still comes, and ends the bite */
+        b->refused = 1; /* on_route still comes, and ends the bite */
     }
 }
 
@@ -533,14 +581,15 @@ static void on_begin(void *data, const struct db_result *result)
 
 static void on_dropped(void *data, const struct db_result *result)
 {
-    (void) data;
-    (void) result;                                 /* what follows on this connection will tell */
+    (void)data;
+    (void)result; /* what follows on this connection will tell */
 }
 
 static void drop_old_plans(struct queue *q, int connection)
 {
     int64_t now = monotonic_us();
-    if (now - q->planned_us >= PLANS_MS * 1000LL && db_command(q->db, connection, "discard plans", on_dropped, q) == OTK_OK) {
+    if (now - q->planned_us >= PLANS_MS * 1000LL &&
+        db_command(q->db, connection, "discard plans", on_dropped, q) == OTK_OK) {
         q->planned_us = now;
     }
 }
@@ -562,9 +611,9 @@ static void begin_bite(struct queue *q, int region)
         look_in(q, POLL_BUSY_MS);
         return;
     }
-    q->bite = (struct bite){
-        .region = region, .connection = connection, .dictionary = dictionary_borrow(q->dictionaries, region)
-    };
+    q->bite = (struct bite){ .region = region,
+                             .connection = connection,
+                             .dictionary = dictionary_borrow(q->dictionaries, region) };
     q->stage = STAGE_BITING;
     q->cursor = region;
     q->regions[region].ready = 0;
@@ -579,8 +628,9 @@ static void begin_bite(struct queue *q, int region)
         db_release(q->db, connection);
         q->stage = STAGE_IDLE;
         pause_region(q, region);
-    } else if (db_ask_on(q->db, connection, QUERY_ROUTING_CLAIM, params, NULL, NULL, on_claim, q) != OTK_OK) {
-        q->bite.refused = 1;                       /* on_begin still comes, and ends the bite */
+    } else if (db_ask_on(q->db, connection, QUERY_ROUTING_CLAIM, params, NULL, NULL, on_claim, q) !=
+               OTK_OK) {
+        q->bite.refused = 1; /* on_begin still comes, and ends the bite */
     }
 }
 
@@ -599,7 +649,7 @@ static void on_loaded(void *data, enum otk_err err)
 static void load(struct queue *q, int region)
 {
     q->stage = STAGE_LOADING;
-    q->loading = region;                           /* its turn is still to come: the cursor stays */
+    q->loading = region; /* its turn is still to come: the cursor stays */
     if (dictionary_load(q->dictionaries, region, on_loaded, q) != OTK_OK) {
         q->stage = STAGE_IDLE;
         look_in(q, POLL_BUSY_MS);
@@ -631,8 +681,9 @@ static void list(struct queue *q)
     }
 }
 
-/* What next? A region that has work; else, when its time has come, a look at the whole queue; else sleep. However much hints bring, the
- * whole queue is looked at every POLL_IDLE_MS: a lost hint must not starve a region. */
+/* What next? A region that has work; else, when its time has come, a look at the whole queue; else
+ * sleep. However much hints bring, the whole queue is looked at every POLL_IDLE_MS: a lost hint
+ * must not starve a region. */
 static void turn(struct queue *q)
 {
     if (q->stage != STAGE_IDLE || q->stopping) {
@@ -711,8 +762,8 @@ struct queue *queue_start(struct service *service, int slot)
 void queue_stop(struct queue *q)
 {
     q->stopping = 1;
-    uv_close((uv_handle_t *) &q->timer, NULL);
-    uv_close((uv_handle_t *) &q->depth_timer, NULL);
+    uv_close((uv_handle_t *)&q->timer, NULL);
+    uv_close((uv_handle_t *)&q->depth_timer, NULL);
 }
 
 int queue_busy(const struct queue *q)

@@ -6,8 +6,8 @@
 
 struct queue;
 
-/* Begins to listen and to poll on the service's loop and database. SLOT is the slot of appeal_count this process adds to. NULL when
- * memory is out. */
+/* Begins to listen and to poll on the service's loop and database. SLOT is the slot of appeal_count
+ * this process adds to. NULL when memory is out. */
 struct queue *queue_start(struct service *service, int slot);
 
 /* Takes no further bite; the one in hand is finished. */

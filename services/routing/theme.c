@@ -1,35 +1,37 @@
 /* The theme of a text by keywords: word beginnings in a sorted prefix table.
  *
- * A keyword is the beginning of a word ("мусор" finds "Мусорный"), or of several words in a row ("не горит" finds "Не горит!").
- * Text and keywords are folded alike: letters to lower case, ё to е, all that is neither letter nor digit to one blank. A keyword weighs its letters, divided by the number of themes that share it: what is said of many things
- * decides little. Each keyword counts once a text, however often it stands there. Two themes with the same weight mean that the
+ * A keyword is the beginning of a word ("мусор" finds "Мусорный"), or of several words in a row
+ * ("не горит" finds "Не горит!"). Text and keywords are folded alike: letters to lower case, ё to
+ * е, all that is neither letter nor digit to one blank. A keyword weighs its letters, divided by
+ * the number of themes that share it: what is said of many things decides little. Each keyword
+ * counts once a text, however often it stands there. Two themes with the same weight mean that the
  * words do not decide, and a person must.
  *
- * The table is the sorted list of folded keywords. At each beginning of a word the interval of keywords that agree with the text so far
- * is narrowed letter by letter; it is empty after two or three, so a text of 1,000 characters costs about 10 µs
- * (tests/unit/theme_test.c measures it). */
+ * The table is the sorted list of folded keywords. At each beginning of a word the interval of
+ * keywords that agree with the text so far is narrowed letter by letter; it is empty after two or
+ * three, so a text of 1,000 characters costs about 10 µs (tests/unit/theme_test.c measures it). */
 #include "theme.h"
 
 #include <stdlib.h>
 
 enum {
-    TEXT_MAX = 10000,      /* folded characters looked at; an appeal has no more */
-    KEYWORD_MAX = 128,     /* folded characters of a keyword; longer ones are left out */
-    WEIGHT_ONE = 5040      /* of one letter: divides evenly by every number of themes up to 10 */
+    TEXT_MAX = 10000,  /* folded characters looked at; an appeal has no more */
+    KEYWORD_MAX = 128, /* folded characters of a keyword; longer ones are left out */
+    WEIGHT_ONE = 5040  /* of one letter: divides evenly by every number of themes up to 10 */
 };
 
 struct keyword {
     const uint16_t *units;
     uint16_t n;
-    uint32_t slot;         /* of its theme */
-    uint32_t seen;         /* stamp of the text it was last found in */
-    int64_t weight;        /* letters * WEIGHT_ONE / themes that share it */
+    uint32_t slot;  /* of its theme */
+    uint32_t seen;  /* stamp of the text it was last found in */
+    int64_t weight; /* letters * WEIGHT_ONE / themes that share it */
 };
 
 struct slot {
     int32_t theme_id;
     uint32_t seen;
-    int64_t weight;        /* sum in the text of stamp seen */
+    int64_t weight; /* sum in the text of stamp seen */
 };
 
 struct theme_index {
@@ -37,11 +39,11 @@ struct theme_index {
     size_t nkeywords;
     struct slot *slots;
     size_t nslots;
-    uint16_t *units;       /* of all keywords */
-    uint32_t stamp;        /* of the present text */
-    uint32_t *hit;         /* slots with a weight in the present text */
+    uint16_t *units; /* of all keywords */
+    uint32_t stamp;  /* of the present text */
+    uint32_t *hit;   /* slots with a weight in the present text */
     size_t nhit;
-    const uint16_t *text;  /* the present text, folded */
+    const uint16_t *text; /* the present text, folded */
     size_t ntext;
 };
 
@@ -53,7 +55,7 @@ static uint32_t next_point(const unsigned char **p, const unsigned char *end)
         return c;
     }
     size_t more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : c >= 0xC0 ? 1 : 0;
-    if (more == 0 || (size_t) (end - *p) < more) {
+    if (more == 0 || (size_t)(end - *p) < more) {
         *p = more == 0 ? *p : end;
         return 0xFFFD;
     }
@@ -64,8 +66,9 @@ static uint32_t next_point(const unsigned char **p, const unsigned char *end)
     return c;
 }
 
-/* Lower case without a table: Latin, Cyrillic, the Cyrillic letters of the peoples of Russia (Tatar, Bashkir, Yakut …: in their blocks a
- * capital is even and its small letter follows). Blank: not part of a word. 0: as if it were not there. */
+/* Lower case without a table: Latin, Cyrillic, the Cyrillic letters of the peoples of Russia
+ * (Tatar, Bashkir, Yakut …: in their blocks a capital is even and its small letter follows). Blank:
+ * not part of a word. 0: as if it were not there. */
 static uint32_t fold(uint32_t c)
 {
     if (c >= 'a' && c <= 'z') {
@@ -83,16 +86,16 @@ static uint32_t fold(uint32_t c)
     if (c >= 0x0400 && c <= 0x040F) {
         return c + 0x50;
     }
-    if ((c >= 0x0460 && c <= 0x0481) || (c >= 0x048A && c <= 0x04BF) || (c >= 0x04D0 && c <= 0x052F)) {
+    if ((c >= 0x0460 && c <= 0x0481) || (c >= 0x048A && c <= 0x04BF) ||
+        (c >= 0x04D0 && c <= 0x052F)) {
         return c | 1;
     }
     if (c == 0x0301 || c == 0x0308 || c == 0x00AD || c == 0x200B || c == 0x200D || c == 0xFEFF) {
-        return 0;          /* stress, the dots of a decomposed ё, soft hyphen, nothing */
+        return 0; /* stress, the dots of a decomposed ё, soft hyphen, nothing */
     }
-    if (c < 0x00C0 || c == 0x00D7 || c == 0x00F7 || (c >= 0x2000 && c <= 0x2BFF) || (c >= 0x3000 && c <= 0x303F)
-        || (c >= 0xFE00 && c <= 0xFE0F) || c > 0xFFFF)
-    {
-        return ' ';        /* signs, dashes, quotation marks, pictures */
+    if (c < 0x00C0 || c == 0x00D7 || c == 0x00F7 || (c >= 0x2000 && c <= 0x2BFF) ||
+        (c >= 0x3000 && c <= 0x303F) || (c >= 0xFE00 && c <= 0xFE0F) || c > 0xFFFF) {
+        return ' '; /* signs, dashes, quotation marks, pictures */
     }
     return c;
 }
@@ -100,20 +103,20 @@ static uint32_t fold(uint32_t c)
 /* Folds S into OUT (room for MAX): words with one blank between. Returns the length. */
 static size_t fold_text(struct str s, uint16_t *out, size_t max)
 {
-    const unsigned char *p = (const unsigned char *) s.p;
+    const unsigned char *p = (const unsigned char *)s.p;
     const unsigned char *end = p + s.n;
     size_t n = 0;
     while (p < end && n < max) {
         uint32_t c = next_point(&p, end);
         if (c == 0x0306 && n > 0 && out[n - 1] == 0x0438) {
-            out[n - 1] = 0x0439;                   /* decomposed й */
+            out[n - 1] = 0x0439; /* decomposed й */
             continue;
         }
         c = fold(c);
         if (c == 0 || (c == ' ' && (n == 0 || out[n - 1] == ' '))) {
             continue;
         }
-        out[n++] = (uint16_t) c;
+        out[n++] = (uint16_t)c;
     }
     return n > 0 && out[n - 1] == ' ' ? n - 1 : n;
 }
@@ -157,7 +160,7 @@ static void weigh(struct theme_index *x)
             letters += x->keywords[i].units[k] != ' ';
         }
         for (size_t k = i; k < j; k++) {
-            x->keywords[k].weight = letters * WEIGHT_ONE / (int64_t) (j - i);
+            x->keywords[k].weight = letters * WEIGHT_ONE / (int64_t)(j - i);
         }
         i = j;
     }
@@ -180,7 +183,7 @@ struct theme_index *theme_index_new(const struct theme_words *themes, size_t n)
     x->keywords = calloc(lines + 1, sizeof(*x->keywords));
     x->slots = calloc(n + 1, sizeof(*x->slots));
     x->hit = calloc(n + 1, sizeof(*x->hit));
-    x->units = calloc(bytes + 1, sizeof(*x->units));      /* folding never lengthens */
+    x->units = calloc(bytes + 1, sizeof(*x->units)); /* folding never lengthens */
     if (x->keywords == NULL || x->slots == NULL || x->hit == NULL || x->units == NULL) {
         theme_index_free(x);
         return NULL;
@@ -192,11 +195,12 @@ struct theme_index *theme_index_new(const struct theme_words *themes, size_t n)
         size_t left = themes[i].keywords.n;
         while (left > 0) {
             const char *newline = memchr(p, '\n', left);
-            size_t line = newline == NULL ? left : (size_t) (newline - p);
+            size_t line = newline == NULL ? left : (size_t)(newline - p);
             size_t length = fold_text((struct str){ p, line }, units, line);
             if (length > 0 && length <= KEYWORD_MAX) {
-                x->keywords[x->nkeywords++] =
-                    (struct keyword){ .units = units, .n = (uint16_t) length, .slot = (uint32_t) x->nslots };
+                x->keywords[x->nkeywords++] = (struct keyword){ .units = units,
+                                                                .n = (uint16_t)length,
+                                                                .slot = (uint32_t)x->nslots };
                 units += length;
             }
             size_t used = newline == NULL ? left : line + 1;
@@ -239,8 +243,10 @@ static void count_keyword(struct theme_index *x, struct keyword *k)
     slot->weight += k->weight;
 }
 
-/* First of the keywords lo … hi - 1 whose unit at DEPTH is UNIT or greater; all of them are longer than DEPTH. */
-static size_t lower_bound(const struct theme_index *x, size_t lo, size_t hi, size_t depth, uint32_t unit)
+/* First of the keywords lo … hi - 1 whose unit at DEPTH is UNIT or greater; all of them are longer
+ * than DEPTH. */
+static size_t lower_bound(const struct theme_index *x, size_t lo, size_t hi, size_t depth,
+                          uint32_t unit)
 {
     while (lo < hi) {
         size_t middle = lo + (hi - lo) / 2;
@@ -262,15 +268,16 @@ static size_t next_word(const struct theme_index *x, size_t pos)
     return pos < x->ntext ? pos + 1 : x->ntext;
 }
 
-/* Counts the keywords lo … hi - 1, which agree with the text up to POS in their first DEPTH units, as far as they go on agreeing. Calls
- * itself for the next word of a keyword: at most KEYWORD_MAX / 2 deep. */
+/* Counts the keywords lo … hi - 1, which agree with the text up to POS in their first DEPTH units,
+ * as far as they go on agreeing. Calls itself for the next word of a keyword: at most KEYWORD_MAX /
+ * 2 deep. */
 static void match(struct theme_index *x, size_t lo, size_t hi, size_t depth, size_t pos)
 {
     for (;;) {
         while (lo < hi && x->keywords[lo].n == depth) {
             count_keyword(x, &x->keywords[lo++]);
         }
-        if (lo < hi && x->keywords[lo].units[depth] == ' ') {      /* blank sorts before every letter */
+        if (lo < hi && x->keywords[lo].units[depth] == ' ') { /* blank sorts before every letter */
             size_t more = lower_bound(x, lo, hi, depth, ' ' + 1);
             size_t next = next_word(x, pos);
             if (next < x->ntext) {
@@ -300,7 +307,7 @@ int32_t theme_find(struct theme_index *x, struct str text)
     x->text = folded;
     x->ntext = fold_text(text, folded, TEXT_MAX);
     x->nhit = 0;
-    if (++x->stamp == 0) {                         /* once in four thousand million texts: forget old marks */
+    if (++x->stamp == 0) { /* once in four thousand million texts: forget old marks */
         for (size_t i = 0; i < x->nkeywords; i++) {
             x->keywords[i].seen = 0;
         }

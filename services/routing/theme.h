@@ -6,7 +6,7 @@
 
 /* A theme and its keywords, one a line; see theme.c for what a keyword is. */
 struct theme_words {
-    int32_t theme_id;          /* > 0 */
+    int32_t theme_id; /* > 0 */
     struct str keywords;
 };
 
@@ -15,8 +15,8 @@ struct theme_index;
 /* Builds the table of N themes; copies what it needs. NULL when memory is out. */
 struct theme_index *theme_index_new(const struct theme_words *themes, size_t n);
 
-/* The theme whose keywords weigh most in TEXT (valid UTF-8); 0 when none is found or the best two weigh the same. Writes marks into
- * the table: one caller at a time. */
+/* The theme whose keywords weigh most in TEXT (valid UTF-8); 0 when none is found or the best two
+ * weigh the same. Writes marks into the table: one caller at a time. */
 int32_t theme_find(struct theme_index *x, struct str text);
 
 void theme_index_free(struct theme_index *x);

@@ -1,6 +1,7 @@
 // sources: services/routing/theme.c
 // libs:
-/* Keywords find the theme of a text: beginnings of words, whatever the case; where two themes weigh the same, none. */
+/* Keywords find the theme of a text: beginnings of words, whatever the case; where two themes weigh
+ * the same, none. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,14 +28,14 @@ static struct theme_index *index_of_words;
 
 static int setup(void **state)
 {
-    (void) state;
+    (void)state;
     index_of_words = theme_index_new(words, sizeof(words) / sizeof(words[0]));
     return index_of_words == NULL;
 }
 
 static int teardown(void **state)
 {
-    (void) state;
+    (void)state;
     theme_index_free(index_of_words);
     return 0;
 }
@@ -46,7 +47,7 @@ static int32_t find(const char *text)
 
 static void beginnings_of_words(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(find("Не вывозят мусор"), RUBBISH);
     assert_int_equal(find("мусорная площадка"), RUBBISH);
     assert_int_equal(find("замусорили двор"), 0);
@@ -59,20 +60,20 @@ static void beginnings_of_words(void **state)
 
 static void case_and_yo_do_not_matter(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(find("МУСОР ВО ДВОРЕ"), RUBBISH);
     assert_int_equal(find("сломалась ёлка"), TREES);
     assert_int_equal(find("Сломалась ЁЛКА"), TREES);
     assert_int_equal(find("сломалась елка"), TREES);
-    assert_int_equal(find("сломалась е\xCC\x88лка"), TREES);           /* е with U+0308 */
-    assert_int_equal(find("упавшее д\xCC\x81ерево"), TREES);           /* a stress mark inside */
+    assert_int_equal(find("сломалась е\xCC\x88лка"), TREES); /* е with U+0308 */
+    assert_int_equal(find("упавшее д\xCC\x81ерево"), TREES); /* a stress mark inside */
     assert_int_equal(find("UPAVSHEE Derevo"), TREES);
-    assert_int_equal(find("му\xC2\xADсор"), RUBBISH);                  /* soft hyphen */
+    assert_int_equal(find("му\xC2\xADсор"), RUBBISH); /* soft hyphen */
 }
 
 static void decomposed_letters_of_a_mac(void **state)
 {
-    (void) state;
+    (void)state;
     struct theme_words line = { 7, { "трамвай\nтроллейбус", sizeof("трамвай\nтроллейбус") - 1 } };
     struct theme_index *x = theme_index_new(&line, 1);
     assert_non_null(x);
@@ -82,7 +83,7 @@ static void decomposed_letters_of_a_mac(void **state)
 
 static void several_words_in_a_row(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(find("Лампа не горит"), LIGHT);
     assert_int_equal(find("Лампа НЕ   горит!"), LIGHT);
     assert_int_equal(find("не\nгорит"), LIGHT);
@@ -95,18 +96,18 @@ static void several_words_in_a_row(void **state)
 
 static void heavier_theme_wins_and_a_tie_is_none(void **state)
 {
-    (void) state;
-    assert_int_equal(find("мусор и снег"), RUBBISH);                  /* 5 letters against 4 */
-    assert_int_equal(find("снег, сугроб, мусор"), SNOW);              /* 4 + 6 against 5 */
-    assert_int_equal(find("мусор мусор мусор сугроб"), SNOW);         /* once a text: 5 against 6 */
-    assert_int_equal(find("фонарь и мусор"), 0);                      /* 5 and 5 */
-    assert_int_equal(find("на улице"), 0);                            /* shared by two themes */
-    assert_int_equal(find("яма на улице"), ROADS);                    /* 3 + 4/2 against 4/2 */
+    (void)state;
+    assert_int_equal(find("мусор и снег"), RUBBISH);          /* 5 letters against 4 */
+    assert_int_equal(find("снег, сугроб, мусор"), SNOW);      /* 4 + 6 against 5 */
+    assert_int_equal(find("мусор мусор мусор сугроб"), SNOW); /* once a text: 5 against 6 */
+    assert_int_equal(find("фонарь и мусор"), 0);              /* 5 and 5 */
+    assert_int_equal(find("на улице"), 0);                    /* shared by two themes */
+    assert_int_equal(find("яма на улице"), ROADS);            /* 3 + 4/2 against 4/2 */
 }
 
 static void nothing_to_find(void **state)
 {
-    (void) state;
+    (void)state;
     assert_int_equal(find(""), 0);
     assert_int_equal(find("   \n\t "), 0);
     assert_int_equal(find("Здравствуйте"), 0);
@@ -125,11 +126,12 @@ static void nothing_to_find(void **state)
 
 static void broken_and_endless_texts_do_no_harm(void **state)
 {
-    (void) state;
-    const char *broken[] = { "\xD0", "мусор \xF0\x9F", "\xFF\xFE мусор", "\x80\x80\x80", "\xE2\x82" };
+    (void)state;
+    const char *broken[] = { "\xD0", "мусор \xF0\x9F", "\xFF\xFE мусор", "\x80\x80\x80",
+                             "\xE2\x82" };
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
         size_t n = strlen(broken[i]);
-        char *copy = malloc(n);                                       /* the sanitizer sees a read beyond it */
+        char *copy = malloc(n); /* the sanitizer sees a read beyond it */
         assert_non_null(copy);
         memcpy(copy, broken[i], n);
         theme_find(index_of_words, (struct str){ copy, n });
@@ -140,7 +142,8 @@ static void broken_and_endless_texts_do_no_harm(void **state)
     assert_non_null(text);
     memset(text, 'x', n);
     strcpy(text + n, " мусор");
-    assert_int_equal(theme_find(index_of_words, str_of(text)), 0);    /* beyond the 10,000th character nobody looks */
+    assert_int_equal(theme_find(index_of_words, str_of(text)),
+                     0); /* beyond the 10,000th character nobody looks */
     memset(text, ' ', n);
     assert_int_equal(theme_find(index_of_words, str_of(text)), RUBBISH);
     free(text);
@@ -148,8 +151,9 @@ static void broken_and_endless_texts_do_no_harm(void **state)
 
 static void doubled_keyword_counts_once(void **state)
 {
-    (void) state;
-    struct theme_words two[] = { { 1, { "яма\nЯма\nяма", sizeof("яма\nЯма\nяма") - 1 } }, { 2, { "снег", sizeof("снег") - 1 } } };
+    (void)state;
+    struct theme_words two[] = { { 1, { "яма\nЯма\nяма", sizeof("яма\nЯма\nяма") - 1 } },
+                                 { 2, { "снег", sizeof("снег") - 1 } } };
     struct theme_index *x = theme_index_new(two, 2);
     assert_non_null(x);
     assert_int_equal(theme_find(x, STR("яма и снег")), 2);
@@ -159,7 +163,7 @@ static void doubled_keyword_counts_once(void **state)
 
 static void letters_of_the_peoples(void **state)
 {
-    (void) state;
+    (void)state;
     struct theme_words tatar = { 9, { "чүп\nҗәяүлеләр", sizeof("чүп\nҗәяүлеләр") - 1 } };
     struct theme_index *x = theme_index_new(&tatar, 1);
     assert_non_null(x);
@@ -168,19 +172,23 @@ static void letters_of_the_peoples(void **state)
     theme_index_free(x);
 }
 
-/* Not a promise about any machine, a guard against losing a factor of ten: 200 themes of 10 keywords, 1,000 characters. */
+/* Not a promise about any machine, a guard against losing a factor of ten: 200 themes of 10
+ * keywords, 1,000 characters. */
 static void a_thousand_characters_are_quick(void **state)
 {
-    (void) state;
-    static const char *const parts[] = { "мусор", "снег", "дорог", "фонар", "подъезд", "лифт", "труб", "крыш", "парков", "автобус",
-                                         "останов", "школ", "врач", "очеред", "дерев", "собак", "площадк", "тротуар", "светофор", "лужа" };
+    (void)state;
+    static const char *const parts[] = { "мусор",   "снег",    "дорог",   "фонар",    "подъезд",
+                                         "лифт",    "труб",    "крыш",    "парков",   "автобус",
+                                         "останов", "школ",    "врач",    "очеред",   "дерев",
+                                         "собак",   "площадк", "тротуар", "светофор", "лужа" };
     enum { THEMES = 200 };
     static char lines[THEMES][1024];
     struct theme_words many[THEMES];
     for (int i = 0; i < THEMES; i++) {
         size_t n = 0;
         for (int k = 0; k < 10; k++) {
-            n += (size_t) snprintf(lines[i] + n, sizeof(lines[i]) - n, "%s%s%d\n", parts[(i + k) % 20], parts[(i * 7 + k) % 20], i % 50);
+            n += (size_t)snprintf(lines[i] + n, sizeof(lines[i]) - n, "%s%s%d\n",
+                                  parts[(i + k) % 20], parts[(i * 7 + k) % 20], i % 50);
         }
         many[i] = (struct theme_words){ i + 1, { lines[i], n } };
     }
@@ -189,11 +197,12 @@ static void a_thousand_characters_are_quick(void **state)
     char text[4096];
     size_t n = 0, characters = 0;
     for (int i = 0; characters < 1000; i++) {
-        int at = snprintf(text + n, sizeof(text) - n, "%s%s во ", parts[i % 20], parts[(i * 3) % 20]);
+        int at =
+            snprintf(text + n, sizeof(text) - n, "%s%s во ", parts[i % 20], parts[(i * 3) % 20]);
         for (int k = 0; k < at; k++) {
-            characters += (text[n + (size_t) k] & 0xC0) != 0x80;
+            characters += (text[n + (size_t)k] & 0xC0) != 0x80;
         }
-        n += (size_t) at;
+        n += (size_t)at;
     }
     enum { ROUNDS = 2000 };
     struct timespec a, b;
@@ -202,7 +211,8 @@ static void a_thousand_characters_are_quick(void **state)
         theme_find(x, (struct str){ text, n });
     }
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
-    double us = ((double) (b.tv_sec - a.tv_sec) * 1e6 + (double) (b.tv_nsec - a.tv_nsec) / 1e3) / ROUNDS;
+    double us =
+        ((double)(b.tv_sec - a.tv_sec) * 1e6 + (double)(b.tv_nsec - a.tv_nsec) / 1e3) / ROUNDS;
     fprintf(stderr, "# %.1f us for a text of %zu characters\n", us, characters);
     assert_true(us < 1000);
     theme_index_free(x);
