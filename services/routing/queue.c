@@ -42,8 +42,7 @@ enum {
     DEPTH_MS = 5000,    /* between two counts of the queue */
     PAUSE_MIN_MS = 200, /* of a region after trouble, doubled each time … */
     PAUSE_MAX_MS = 5000,
-    BLAME_AFTER =
-        3, /* connections lost in a row with the same region in hand: then a row may be the cause */
+    BLAME_AFTER = 3, /* connections lost in a row over one region: then a row may be the cause */
     POSTPONE_MAX_S = 3600
 };
 
