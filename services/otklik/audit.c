@@ -159,21 +159,11 @@ static int walk(PGconn *db, const char *region, struct chain *c)
     return status == 0 && end_appeal(c) != 0 ? 1 : status;
 }
 
-/* The first event names the digest of the text: was it changed since? Only for who may read texts;
- * others are told so. */
+/* The first event names the digest of the text: was it changed since? */
 static int check_texts(PGconn *db, const char *region)
 {
-    PGresult *res = database_ask(db, NULL, QUERY_OTKLIK_AUDIT_MAY_READ, NULL);
-    int may = res != NULL && PQgetvalue(res, 0, 0)[0] == 't';
-    PQclear(res);
-    if (res == NULL) {
-        return -1;
-    }
-    if (!may) {
-        puts("texts not checked: this role may not read them (otklik_owner may)");
-        return 0;
-    }
-    res = database_ask(db, NULL, QUERY_OTKLIK_AUDIT_TEXTS, (const char *const[]){ region });
+    PGresult *res =
+        database_ask(db, NULL, QUERY_OTKLIK_AUDIT_TEXTS, (const char *const[]){ region });
     if (res == NULL) {
         return -1;
     }

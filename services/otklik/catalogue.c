@@ -19,7 +19,12 @@ struct settings {
     int64_t region;
 };
 
-enum { NAME_BYTES = 1000 };
+enum {
+    NAME_BYTES = 1000,
+    FOLDED_BYTES = 512,
+    POINTS = 300,  /* of a place whose name is not known are looked at */
+    POINTS_FEW = 5 /* fewer say nothing */
+};
 
 #define SEPARATOR '\x1f' /* between the parts of a key */
 
@@ -29,11 +34,42 @@ struct catalogue {
     struct names *themes; /* object, group, name */
     struct names *bodies;
     struct names *municipalities; /* as the file writes them */
-    struct names *trios;          /* "municipality theme body", by number; - for none */
+    struct names *trios;          /* "municipality theme body", by number; -1 for none */
+    struct names *known;          /* folded names of the region's municipalities */
+    int32_t *known_ids;           /* by number in known; 0: two have that name */
+    struct pg_array points[3]; /* of places not known: number of the place, longitude, latitude */
     int64_t appeals, without_theme, without_body;
     int32_t *theme_ids, *body_ids, *municipality_ids; /* by number; 0: none */
-    size_t places_known;
 };
+
+/* ---- the region's municipalities */
+
+/* By their names without differences of spelling. A spelling that two municipalities share belongs
+ * to neither. */
+static int read_known(struct catalogue *c)
+{
+    PGresult *res =
+        database_ask(c->db, NULL, QUERY_OTKLIK_MUNICIPALITIES, (const char *const[]){ c->region });
+    if (res == NULL) {
+        return -1;
+    }
+    int rows = PQntuples(res);
+    c->known_ids = cli_alloc(((size_t)rows + 1) * sizeof(*c->known_ids));
+    for (int i = 0; i < rows; i++) {
+        char folded[FOLDED_BYTES];
+        text_fold(str_of(PQgetvalue(res, i, 1)), folded, sizeof(folded));
+        size_t number = names_add(c->known, str_of(folded));
+        c->known_ids[number] = names_times(c->known, number) > 1
+                                   ? 0
+                                   : (int32_t)strtol(PQgetvalue(res, i, 0), NULL, 10);
+    }
+    PQclear(res);
+    if (rows == 0) {
+        cli_error("the region has no municipalities yet: the routing table will not know places; "
+                  "import boundaries first");
+    }
+    return 0;
+}
 
 /* ---- reading */
 
@@ -70,6 +106,34 @@ static size_t theme_of(struct catalogue *c, const struct record *r)
     return names_add(c->themes, (struct str){ key, (size_t)n });
 }
 
+static void add_number(struct pg_array *a, int64_t number)
+{
+    char text[24];
+    int n = snprintf(text, sizeof(text), "%" PRId64, number);
+    pg_array_add(a, (struct str){ text, (size_t)n });
+}
+
+/* Id of the municipality that has this name but for spelling; 0 if none or two have it. */
+static int32_t known_place(const struct catalogue *c, struct str name)
+{
+    char folded[FOLDED_BYTES];
+    text_fold(name, folded, sizeof(folded));
+    size_t number = names_find(c->known, str_of(folded));
+    return number == SIZE_MAX ? 0 : c->known_ids[number];
+}
+
+/* Where a place is whose name tells nothing. */
+static void keep_point(struct catalogue *c, size_t place, const struct record *r)
+{
+    if (r->lat.p == NULL || r->lon.p == NULL || names_times(c->municipalities, place) > POINTS ||
+        known_place(c, names_text(c->municipalities, place)) != 0) {
+        return;
+    }
+    add_number(&c->points[0], (int64_t)place);
+    pg_array_add(&c->points[1], r->lon);
+    pg_array_add(&c->points[2], r->lat);
+}
+
 static void count_appeal(struct catalogue *c, const struct record *r)
 {
     size_t theme = theme_of(c, r);
@@ -78,6 +142,9 @@ static void count_appeal(struct catalogue *c, const struct record *r)
     c->appeals++;
     c->without_theme += theme == SIZE_MAX;
     c->without_body += body == SIZE_MAX;
+    if (place != SIZE_MAX) {
+        keep_point(c, place, r);
+    }
     if (body == SIZE_MAX) {
         return;
     }
@@ -130,13 +197,6 @@ static void split_theme(struct str key, struct str parts[3])
     }
 }
 
-static void add_number(struct pg_array *a, int64_t number)
-{
-    char text[24];
-    int n = snprintf(text, sizeof(text), "%" PRId64, number);
-    pg_array_add(a, (struct str){ text, (size_t)n });
-}
-
 /* Runs WHICH with the region and N arrays as parameters, and frees the arrays. */
 static PGresult *ask_arrays(struct catalogue *c, enum otklik_query which, struct pg_array *arrays,
                             size_t n)
@@ -156,6 +216,7 @@ static PGresult *ask_arrays(struct catalogue *c, enum otklik_query which, struct
     for (size_t i = 0; i < n; i++) {
         pg_array_free(&arrays[i]);
     }
+    memset(arrays, 0, n * sizeof(*arrays));
     return res;
 }
 
@@ -216,45 +277,42 @@ static int store_bodies(struct catalogue *c)
                     "bodies");
 }
 
-/* Which of the file's places the region has: by their names without differences of spelling. A
- * spelling that two municipalities share belongs to neither. */
-static int find_places(struct catalogue *c)
+/* Takes the places of the file that the region knows by name. */
+static void name_places(struct catalogue *c)
 {
-    enum { FOLDED = 512 };
-    PGresult *res =
-        database_ask(c->db, NULL, QUERY_OTKLIK_MUNICIPALITIES, (const char *const[]){ c->region });
+    size_t n = names_count(c->municipalities), known = 0;
+    c->municipality_ids = cli_alloc(n * sizeof(*c->municipality_ids));
+    for (size_t i = 0; i < n; i++) {
+        c->municipality_ids[i] = known_place(c, names_text(c->municipalities, i));
+        known += c->municipality_ids[i] != 0;
+    }
+    printf("%-14s %zu named in the file, %zu of them known by name\n", "municipalities", n, known);
+}
+
+/* Boundaries and appeals may be of different years, and places are renamed: one whose points nearly
+ * all lie in one municipality is that one. */
+static int point_places(struct catalogue *c)
+{
+    PGresult *res = ask_arrays(c, QUERY_OTKLIK_CATALOGUE_PLACES, c->points, 3);
     if (res == NULL) {
         return -1;
     }
-    struct names *folded = names_new();
-    size_t rows = (size_t)PQntuples(res);
-    int32_t *ids = cli_alloc((rows + 1) * sizeof(*ids));
-    char text[FOLDED];
-    for (size_t i = 0; i < rows; i++) {
-        text_fold(str_of(PQgetvalue(res, (int)i, 1)), text, sizeof(text));
-        size_t number = names_add(folded, str_of(text));
-        ids[number] = names_times(folded, number) > 1
-                          ? 0
-                          : (int32_t)strtol(PQgetvalue(res, (int)i, 0), NULL, 10);
-    }
-    PQclear(res);
-    size_t n = names_count(c->municipalities);
-    c->municipality_ids = cli_alloc(n * sizeof(*c->municipality_ids));
-    for (size_t i = 0; i < n; i++) {
-        struct str name = names_text(c->municipalities, i);
-        text_fold(name, text, sizeof(text));
-        size_t number = names_find(folded, str_of(text));
-        c->municipality_ids[i] = number == SIZE_MAX ? 0 : ids[number];
-        c->places_known += c->municipality_ids[i] != 0;
-        if (c->municipality_ids[i] == 0 && rows > 0) {
-            printf("%-14s %s (%" PRId64 " appeals): the region has no municipality of that name\n",
-                   "no place", name.p, names_times(c->municipalities, i));
+    for (int i = 0; i < PQntuples(res); i++) {
+        size_t place = (size_t)strtol(PQgetvalue(res, i, 0), NULL, 10);
+        long inside = strtol(PQgetvalue(res, i, 3), NULL, 10);
+        long all = strtol(PQgetvalue(res, i, 4), NULL, 10);
+        int found = all >= POINTS_FEW && inside * 10 >= all * 9;
+        const char *name = names_text(c->municipalities, place).p;
+        if (found) {
+            c->municipality_ids[place] = (int32_t)strtol(PQgetvalue(res, i, 1), NULL, 10);
+            printf("%-14s %s is %s: %ld of %ld points lie there\n", "", name, PQgetvalue(res, i, 2),
+                   inside, all);
+        } else {
+            printf("%-14s %s (%" PRId64 " appeals): not known, left out of the routing table\n", "",
+                   name, names_times(c->municipalities, place));
         }
     }
-    printf("%-14s %zu named in the file, %zu of them known\n", "municipalities", n,
-           c->places_known);
-    free(ids);
-    names_free(folded);
+    PQclear(res);
     return 0;
 }
 
@@ -304,8 +362,9 @@ static int store_basics(struct catalogue *c)
 
 static int store(struct catalogue *c)
 {
+    name_places(c);
     int ok = database_command(c->db, "begin") == 0 && store_basics(c) == 0 &&
-             store_themes(c) == 0 && store_bodies(c) == 0 && find_places(c) == 0 &&
+             store_themes(c) == 0 && store_bodies(c) == 0 && point_places(c) == 0 &&
              store_rules(c) == 0 && database_tell(c->db) == 0 &&
              database_command(c->db, "commit") == 0;
     if (!ok) {
@@ -322,16 +381,25 @@ static int run(const void *settings, char *const *arguments)
     struct catalogue c = { .themes = names_new(),
                            .bodies = names_new(),
                            .municipalities = names_new(),
-                           .trios = names_new() };
+                           .trios = names_new(),
+                           .known = names_new() };
+    for (size_t i = 0; i < 3; i++) {
+        pg_array_begin(&c.points[i]);
+    }
     snprintf(c.region, sizeof(c.region), "%" PRId64, s->region);
     c.db = database_open();
-    int ok = c.db != NULL && database_region(c.db, s->region) == 0 &&
+    int ok = c.db != NULL && database_region(c.db, s->region) == 0 && read_known(&c) == 0 &&
              read_file(&c, arguments[0]) == 0 && store(&c) == 0;
     PQfinish(c.db);
     names_free(c.themes);
     names_free(c.bodies);
     names_free(c.municipalities);
     names_free(c.trios);
+    names_free(c.known);
+    free(c.known_ids);
+    for (size_t i = 0; i < 3; i++) {
+        pg_array_free(&c.points[i]);
+    }
     free(c.theme_ids);
     free(c.body_ids);
     free(c.municipality_ids);

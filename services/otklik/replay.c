@@ -516,7 +516,7 @@ static int run(const void *settings, char *const *arguments)
 {
     const struct settings *s = settings;
     const char *url = s->url != NULL ? s->url : getenv("OTKLIK_URL");
-    int64_t interval_us = interval_of(s->rate);
+    int64_t interval_us = s->no_send ? 0 : s->rate == NULL ? -1 : interval_of(s->rate);
     if (interval_us < 0) {
         return cli_usage(&command_replay, "--rate takes appeals a second, or max");
     }
@@ -558,8 +558,7 @@ static const struct option_row options[] = {
       .kind = OPTION_TEXT,
       .offset = offsetof(struct settings, rate),
       .value = "R",
-      .help = "appeals a second, or max",
-      .required = 1 },
+      .help = "appeals a second, or max" },
     { .name = "url",
       .kind = OPTION_TEXT,
       .offset = offsetof(struct settings, url),

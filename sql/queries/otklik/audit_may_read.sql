@@ -1,2 +1,0 @@
--- Whether this role may read the texts of appeals.
-select has_column_privilege('appeal', 'text', 'select') as may;
