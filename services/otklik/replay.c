@@ -443,7 +443,7 @@ static int prepare(struct replay *r, const char *url, const char *state_file,
 
 static int send_all(struct replay *r, const char *state_file)
 {
-    r->themes = themes_fetch(r->http);
+    r->themes = themes_fetch(r->http, r->settings->retries);
     if (r->themes == NULL) {
         return CLI_ERROR;
     }

@@ -9,7 +9,7 @@
 #include "cli.h"
 #include "names.h"
 
-enum { TRIES = 60, PAUSE_MS = 500, KEY_BYTES = 3000 };
+enum { PAUSE_MS = 500, KEY_BYTES = 3000 };
 
 struct themes {
     int region;
@@ -96,10 +96,10 @@ static struct themes *read_themes(const char *body)
     return t;
 }
 
-struct themes *themes_fetch(struct http *h)
+struct themes *themes_fetch(struct http *h, int64_t retries)
 {
     struct fetch f = { 0 };
-    for (int i = 0; i < TRIES; i++) {
+    for (int64_t i = 0; i <= retries; i++) {
         free(f.why);
         f = (struct fetch){ 0 };
         if (http_send(h, 0, "/api/v1/themes", NULL, 0, NULL, on_themes, &f) != 0) {
@@ -113,9 +113,11 @@ struct themes *themes_fetch(struct http *h)
         if (f.status != 0 && f.status < 500 && f.status != 429) {
             break;
         }
-        if (i == 0) {
-            cli_error("the service does not answer yet (%s); trying for %d s", f.why,
-                      TRIES * PAUSE_MS / 1000);
+        if (i == 0 && retries > 0) {
+            cli_error("the service does not answer yet (%s); trying again", f.why);
+        }
+        if (i == retries) {
+            break;
         }
         struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
         if (nanosleep(&pause, NULL) != 0) {

@@ -6,8 +6,8 @@
 
 struct themes;
 
-/* Asks GET /api/v1/themes, patiently while the service is away. NULL after a message. */
-struct themes *themes_fetch(struct http *h);
+/* Asks GET /api/v1/themes, RETRIES times again while the service is away. NULL after a message. */
+struct themes *themes_fetch(struct http *h, int64_t retries);
 void themes_free(struct themes *t);
 
 /* Code of the theme; without an object any theme of that group and name will do, if there is one
