@@ -1,4 +1,5 @@
-/* HTML pages: templates are compiled once to an array of nodes and rendered with every value escaped. */
+/* HTML pages: templates are compiled once to an array of nodes and rendered with every value
+ * escaped. */
 #include "template.h"
 
 #include <ctype.h>
@@ -8,9 +9,10 @@
 #include <stdlib.h>
 #include <strings.h>
 
-#define FILE_MAX_BYTES (256u * 1024) /* one template or part */
+#define FILE_MAX_BYTES (256u * 1024)          /* one template or part */
 #define TEMPLATE_MAX_BYTES (4u * 1024 * 1024) /* a page with all its parts, compiled */
-#define NESTING_MAX 16 /* sections inside sections, parts inside parts; bounds the recursion of both passes */
+#define NESTING_MAX \
+    16 /* sections inside sections, parts inside parts; bounds the recursion of both passes */
 #define NAME_MAX_BYTES 128 /* of a tag */
 
 enum node_kind { NODE_TEXT, NODE_VALUE, NODE_SECTION, NODE_INVERTED };
@@ -23,18 +25,21 @@ struct node {
     size_t end; /* sections: index of the first node behind them */
 };
 
-struct template {
+struct template
+{
     struct arena *arena; /* owns everything below and the texts */
     struct node *nodes;
     size_t n;
     size_t room;
 };
 
-/* Where in the HTML the text read so far ends. Escaping makes a value harmless in text and in quoted attributes, and nowhere else:
- * the loader refuses a value in any other place, so that a page which loads cannot be broken out of. */
+/* Where in the HTML the text read so far ends. Escaping makes a value harmless in text and in
+ * quoted attributes, and nowhere else: the loader refuses a value in any other place, so that a
+ * page which loads cannot be broken out of. */
 struct html {
     enum { HTML_TEXT, HTML_OPEN, HTML_TAG, HTML_DOUBLE, HTML_SINGLE, HTML_RAW } state;
-    char tag[16];  /* name of the tag being read, or of the raw element (script, style) we are in; a leading '/' is kept */
+    char tag[16];  /* name of the tag being read, or of the raw element (script, style) we are in; a
+                      leading '/' is kept */
     char attr[16]; /* attribute being read, lower case, cut */
     size_t ntag, nattr;
     char last;        /* byte before the next one */
@@ -53,7 +58,7 @@ struct compiler {
     struct html html;
     struct {
         size_t node;
-        int html; /* state of the markup where it began */
+        int html;        /* state of the markup where it began */
     } open[NESTING_MAX]; /* sections */
     size_t nopen;
     char *err;
@@ -166,7 +171,8 @@ static void html_open(struct html *h, char b)
 
 static int raw_element_ends(const struct html *h, struct str rest)
 {
-    return rest.n >= 2 + h->ntag && rest.p[0] == '<' && rest.p[1] == '/' && strncasecmp(rest.p + 2, h->tag, h->ntag) == 0;
+    return rest.n >= 2 + h->ntag && rest.p[0] == '<' && rest.p[1] == '/' &&
+           strncasecmp(rest.p + 2, h->tag, h->ntag) == 0;
 }
 
 /* Follows the markup over one piece of text. */
@@ -208,7 +214,8 @@ static void html_feed(struct html *h, struct str text)
 /* NULL if a value may stand here, else why not. */
 static const char *html_refuses(const struct html *h)
 {
-    static const char *const urls[] = { "href", "src", "action", "formaction", "data", "srcset", "poster", NULL };
+    static const char *const urls[] = { "href", "src",    "action", "formaction",
+                                        "data", "srcset", "poster", NULL };
 
     switch (h->state) {
     case HTML_TEXT:
@@ -222,7 +229,8 @@ static const char *html_refuses(const struct html *h)
     case HTML_SINGLE:
         break;
     }
-    if (strncmp(h->attr, "on", 2) == 0 || strcmp(h->attr, "style") == 0 || strcmp(h->attr, "srcdoc") == 0) {
+    if (strncmp(h->attr, "on", 2) == 0 || strcmp(h->attr, "style") == 0 ||
+        strcmp(h->attr, "srcdoc") == 0) {
         return "no value may stand in an attribute that is code";
     }
     for (size_t i = 0; h->value_begins && urls[i] != NULL; i++) {
@@ -273,7 +281,8 @@ static int add_text(struct compiler *c, const struct source *s, size_t from, siz
 }
 
 /* Cuts NAME at its dots; {{.}} has no pieces. */
-static int set_path(struct compiler *c, const struct source *s, const struct tag *tag, struct node *node)
+static int set_path(struct compiler *c, const struct source *s, const struct tag *tag,
+                    struct node *node)
 {
     if (tag->name.n == 1 && tag->name.p[0] == '.') {
         return 0;
@@ -340,17 +349,20 @@ static int path_is(const struct node *node, struct str name)
     return node->npath == 0 ? str_eq(name, STR(".")) : at == name.n;
 }
 
-static int close_section(struct compiler *c, const struct source *s, const struct tag *tag, size_t bottom)
+static int close_section(struct compiler *c, const struct source *s, const struct tag *tag,
+                         size_t bottom)
 {
     if (c->nopen == bottom) {
         return fail(c, s, tag->begin, "{{/%.*s}} closes nothing", (int)tag->name.n, tag->name.p);
     }
     struct node *node = &c->t->nodes[c->open[c->nopen - 1].node];
     if (!path_is(node, tag->name)) {
-        return fail(c, s, tag->begin, "{{/%.*s}} closes another section", (int)tag->name.n, tag->name.p);
+        return fail(c, s, tag->begin, "{{/%.*s}} closes another section", (int)tag->name.n,
+                    tag->name.p);
     }
     if (c->open[c->nopen - 1].html != html_state(&c->html)) {
-        return fail(c, s, tag->begin, "section %.*s cuts a tag in two", (int)tag->name.n, tag->name.p);
+        return fail(c, s, tag->begin, "section %.*s cuts a tag in two", (int)tag->name.n,
+                    tag->name.p);
     }
     node->end = c->t->n;
     c->nopen--;
@@ -371,7 +383,8 @@ static int add_value(struct compiler *c, const struct source *s, const struct ta
     return set_path(c, s, tag, node);
 }
 
-static int add_part(struct compiler *c, const struct source *s, const struct tag *tag, const struct frame *frame)
+static int add_part(struct compiler *c, const struct source *s, const struct tag *tag,
+                    const struct frame *frame)
 {
     for (size_t i = 0; i < tag->name.n; i++) {
         if (tag->name.p[i] == '.') { /* never out of the directory */
@@ -440,8 +453,8 @@ static int read_tag(struct compiler *c, const struct source *s, size_t begin, st
     return 0;
 }
 
-/* A tag that prints nothing itself and stands alone on its line takes the line with it. Returns where the text before it ends;
- * *end moves behind the line. */
+/* A tag that prints nothing itself and stands alone on its line takes the line with it. Returns
+ * where the text before it ends; *end moves behind the line. */
 static size_t swallow_line(const struct source *s, const struct tag *tag, size_t *end)
 {
     size_t from = tag->begin;
@@ -452,7 +465,8 @@ static size_t swallow_line(const struct source *s, const struct tag *tag, size_t
     while (to < s->n && is_blank(s->p[to])) {
         to++;
     }
-    if (tag->sigil == 0 || (from > 0 && s->p[from - 1] != '\n') || (to < s->n && s->p[to] != '\n')) {
+    if (tag->sigil == 0 || (from > 0 && s->p[from - 1] != '\n') ||
+        (to < s->n && s->p[to] != '\n')) {
         *end = tag->end;
         return tag->begin;
     }
@@ -460,7 +474,8 @@ static size_t swallow_line(const struct source *s, const struct tag *tag, size_t
     return from;
 }
 
-static int compile_tag(struct compiler *c, const struct source *s, const struct tag *tag, const struct frame *frame, size_t bottom)
+static int compile_tag(struct compiler *c, const struct source *s, const struct tag *tag,
+                       const struct frame *frame, size_t bottom)
 {
     switch (tag->sigil) {
     case '#':
@@ -699,7 +714,8 @@ static void put_nodes(struct page *p, size_t from, size_t to, const struct scope
 }
 
 /* Two passes over the same data: the arena cannot grow a block, so the length is counted first. */
-struct str template_render(const struct template *t, const yajl_val *roots, size_t nroots, struct arena *a)
+struct str template_render(const struct template *t, const yajl_val *roots, size_t nroots,
+                           struct arena *a)
 {
     struct page p = { .t = t, .roots = roots, .nroots = nroots };
     put_nodes(&p, 0, t->n, NULL);

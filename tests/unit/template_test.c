@@ -36,7 +36,8 @@ static void write_file(const char *name, const char *text)
     snprintf(written[nwritten++], sizeof written[0], "%s", name);
 }
 
-/* A loaded template lives as long as the program; these stay reachable, so that a leak checker knows. */
+/* A loaded template lives as long as the program; these stay reachable, so that a leak checker
+ * knows. */
 static struct template *keep[128];
 static size_t nkeep;
 
@@ -80,8 +81,9 @@ static void expect_refused(const char *text, const char *why)
 static void values_are_escaped(void **state)
 {
     (void)state;
-    expect("<p title=\"{{x}}\">{{x}}</p>", "{\"x\":\"<b a='1' c=\\\"2\\\">&amp;\"}",
-           "<p title=\"&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;&amp;amp;\">&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;&amp;amp;</p>");
+    expect(
+        "<p title=\"{{x}}\">{{x}}</p>", "{\"x\":\"<b a='1' c=\\\"2\\\">&amp;\"}",
+        "<p title=\"&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;&amp;amp;\">&lt;b a=&#39;1&#39; c=&quot;2&quot;&gt;&amp;amp;</p>");
     expect("{{x}}", "{\"x\":\"</script><script>alert(1)</script>\"}",
            "&lt;/script&gt;&lt;script&gt;alert(1)&lt;/script&gt;");
     expect("{{x}} {{y}}", "{\"x\":\"{{y}}\",\"y\":\"{{#x}}\"}", "{{y}} {{#x}}");
@@ -91,13 +93,15 @@ static void values_are_escaped(void **state)
 static void numbers_keep_their_digits(void **state)
 {
     (void)state;
-    expect("{{a}} {{b}} {{c}}", "{\"a\":10,\"b\":-0.50,\"c\":12345678901234567890}", "10 -0.50 12345678901234567890");
+    expect("{{a}} {{b}} {{c}}", "{\"a\":10,\"b\":-0.50,\"c\":12345678901234567890}",
+           "10 -0.50 12345678901234567890");
 }
 
 static void what_is_missing_prints_nothing(void **state)
 {
     (void)state;
-    expect("[{{a}}{{b.c}}{{d}}{{e}}{{f}}{{g}}{{.}}]", "{\"b\":{\"x\":1},\"d\":null,\"e\":true,\"f\":{},\"g\":[1]}", "[]");
+    expect("[{{a}}{{b.c}}{{d}}{{e}}{{f}}{{g}}{{.}}]",
+           "{\"b\":{\"x\":1},\"d\":null,\"e\":true,\"f\":{},\"g\":[1]}", "[]");
 }
 
 static void names_reach_inwards(void **state)
@@ -126,13 +130,15 @@ static void a_section_is_a_loop(void **state)
     expect("{{#list}}({{n}}){{/list}}", "{\"list\":[{\"n\":1},{\"n\":2},{\"n\":3}]}", "(1)(2)(3)");
     expect("{{#list}}{{.}},{{/list}}", "{\"list\":[\"a\",2,null]}", "a,2,,");
     expect("{{#g}}{{name}}:{{#t}}{{name}} {{/t}};{{/g}}",
-           "{\"g\":[{\"name\":\"A\",\"t\":[{\"name\":\"a\"},{}]},{\"name\":\"B\",\"t\":[]}]}", "A:a A ;B:;");
+           "{\"g\":[{\"name\":\"A\",\"t\":[{\"name\":\"a\"},{}]},{\"name\":\"B\",\"t\":[]}]}",
+           "A:a A ;B:;");
 }
 
 static void a_name_is_looked_for_outwards(void **state)
 {
     (void)state;
-    expect("{{#a}}{{x}}{{#b}}{{x}}{{y}}{{/b}}{{/a}}", "{\"x\":0,\"y\":\"far\",\"a\":{\"x\":1,\"b\":{\"x\":2}}}", "12far");
+    expect("{{#a}}{{x}}{{#b}}{{x}}{{y}}{{/b}}{{/a}}",
+           "{\"x\":0,\"y\":\"far\",\"a\":{\"x\":1,\"b\":{\"x\":2}}}", "12far");
     /* whoever has the first piece, has the name */
     expect("{{#a}}{{b.c}}{{/a}}", "{\"b\":{\"c\":\"outer\"},\"a\":{\"b\":{}}}", "");
 }
@@ -166,7 +172,8 @@ static void parts_are_included(void **state)
     (void)state;
     write_file("head", "<h1>{{title}}</h1>\n{{> foot}}\n");
     write_file("foot", "<i>{{by}}</i>\n");
-    expect("{{> head}}\n<p>\n{{>foot}}\n", "{\"title\":\"T\",\"by\":\"B\"}", "<h1>T</h1>\n<i>B</i>\n<p>\n<i>B</i>\n");
+    expect("{{> head}}\n<p>\n{{>foot}}\n", "{\"title\":\"T\",\"by\":\"B\"}",
+           "<h1>T</h1>\n<i>B</i>\n<p>\n<i>B</i>\n");
 }
 
 static void parts_never_include_themselves(void **state)
@@ -226,10 +233,13 @@ static void nesting_is_bounded(void **state)
 static void values_stand_only_where_escaping_protects(void **state)
 {
     (void)state;
-    expect("<a href=\"/t?x={{x}}\" class='{{x}}'>{{x}}</a>", "{\"x\":1}", "<a href=\"/t?x=1\" class='1'>1</a>");
+    expect("<a href=\"/t?x={{x}}\" class='{{x}}'>{{x}}</a>", "{\"x\":1}",
+           "<a href=\"/t?x=1\" class='1'>1</a>");
     expect("a < b {{x}}, a=\"{{x}}\" <br/>{{x}}", "{\"x\":1}", "a < b 1, a=\"1\" <br/>1");
-    expect("<script src=\"/a.js\"></script><p>{{x}}</p>", "{\"x\":1}", "<script src=\"/a.js\"></script><p>1</p>");
-    expect("<option{{#x}} selected{{/x}} value=\"{{x}}\">", "{\"x\":1}", "<option selected value=\"1\">");
+    expect("<script src=\"/a.js\"></script><p>{{x}}</p>", "{\"x\":1}",
+           "<script src=\"/a.js\"></script><p>1</p>");
+    expect("<option{{#x}} selected{{/x}} value=\"{{x}}\">", "{\"x\":1}",
+           "<option selected value=\"1\">");
     expect_refused("<a title={{x}}>", "in quotes");
     expect_refused("<a {{x}}>", "in quotes");
     expect_refused("<{{x}}>", "in quotes");
