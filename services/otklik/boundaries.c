@@ -248,7 +248,7 @@ static int on_key(void *data, const unsigned char *p, size_t n)
 static void take_name(const char *const *list, const char *member, struct str value, char *out,
                       int *rank)
 {
-    for (int i = 0; list[i] != NULL && i < *rank; i++) {
+    for (int i = 0; i < *rank && list[i] != NULL; i++) {
         if (strcmp(member, list[i]) == 0 && value.n > 0 && value.n < NAME_MAX_BYTES) {
             memcpy(out, value.p, value.n);
             out[value.n] = '\0';

@@ -51,7 +51,7 @@ int cli_usage(const struct command *c, const char *format, ...)
 
 /* Memory or an end of the program with a message: the command line has nothing else to do. */
 void *cli_alloc(size_t size) __attribute__((malloc, returns_nonnull, warn_unused_result));
-void *cli_realloc(void *p, size_t size) __attribute__((returns_nonnull, warn_unused_result));
+void *cli_realloc(void *old, size_t size) __attribute__((returns_nonnull, warn_unused_result));
 char *cli_printf(const char *format, ...)
     __attribute__((format(printf, 1, 2), returns_nonnull, warn_unused_result));
 

@@ -171,8 +171,8 @@ int record_read(struct record *r, struct str line, char *err, size_t errlen)
     }
     struct str photos = { NULL, 0 };
     yajl_val id = yajl_tree_get(r->tree, (const char *[]){ "id", NULL }, yajl_t_any);
-    int bad = id != NULL && YAJL_IS_NUMBER(id) ? read_number(r->tree, "id", &r->id, err, errlen)
-                                               : read_text(r->tree, "id", &r->id, err, errlen);
+    int bad = YAJL_IS_NUMBER(id) ? read_number(r->tree, "id", &r->id, err, errlen)
+                                 : read_text(r->tree, "id", &r->id, err, errlen);
     bad = bad || read_text(r->tree, "text", &r->text, err, errlen) ||
           read_text(r->tree, "object", &r->object, err, errlen) ||
           read_text(r->tree, "category", &r->category, err, errlen) ||

@@ -107,13 +107,13 @@ static int is_moment(const char *s, time_t *at)
     }
     long offset = 0;
     if (strcmp(rest, "Z") != 0) {
-        int hours, minutes, end = 0;
-        char sign;
-        if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &end) != 3 || rest[end] != '\0' ||
-            (sign != '+' && sign != '-') || hours > 23 || minutes > 59) {
+        struct tm east = { 0 };
+        const char *end =
+            rest[0] == '+' || rest[0] == '-' ? strptime(rest + 1, "%H:%M", &east) : NULL;
+        if (end == NULL || *end != '\0') {
             return 0;
         }
-        offset = (sign == '-' ? -1L : 1L) * (hours * 3600L + minutes * 60L);
+        offset = (rest[0] == '-' ? -1L : 1L) * (east.tm_hour * 3600L + east.tm_min * 60L);
     }
     *at = timegm(&tm) - offset;
     return 1;

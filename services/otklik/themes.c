@@ -81,8 +81,8 @@ static struct themes *read_themes(const char *body)
     t->keys = names_new();
     yajl_val region = yajl_tree_get(tree, (const char *[]){ "region", NULL }, yajl_t_number);
     t->region = region == NULL ? 0 : (int)YAJL_GET_INTEGER(region);
-    for (size_t i = 0; i < YAJL_GET_ARRAY(list)->len; i++) {
-        yajl_val theme = YAJL_GET_ARRAY(list)->values[i];
+    for (size_t i = 0; i < list->u.array.len; i++) {
+        yajl_val theme = list->u.array.values[i];
         struct str object = member(theme, "object"), code = member(theme, "code");
         struct str group = member(theme, "group"), name = member(theme, "name");
         if (code.p != NULL && name.p != NULL) {
