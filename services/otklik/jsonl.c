@@ -15,8 +15,10 @@ enum { LINE_MAX_BYTES = 8 << 20, BUFFER = 1 << 17 };
 struct jsonl {
     gzFile in;
     char *path;
-    char *line;
-    size_t size; /* of line */
+    char *buffer;
+    size_t size;       /* of buffer; one byte more is there for a NUL */
+    size_t begin, end; /* what has been read and not been given */
+    int ended;
     int64_t number;
     double bytes; /* of the file as it lies there */
     char place[256];
@@ -42,8 +44,8 @@ struct jsonl *jsonl_open(const char *path)
     struct jsonl *j = cli_alloc(sizeof(*j));
     j->in = in;
     j->path = cli_printf("%s", path);
-    j->size = 1U << 16;
-    j->line = cli_alloc(j->size);
+    j->size = BUFFER;
+    j->buffer = cli_alloc(j->size + 1);
     j->bytes = (double)st.st_size;
     return j;
 }
@@ -55,55 +57,74 @@ void jsonl_close(struct jsonl *j)
     }
     gzclose(j->in);
     free(j->path);
-    free(j->line);
+    free(j->buffer);
     free(j);
 }
 
-/* One line with its end into j->line; its length, 0 at the end of the file, -1 after a message. */
-static ssize_t read_line(struct jsonl *j)
+/* Reads more of the file behind what is left of the buffer. 0, or -1 after a message. */
+static int read_more(struct jsonl *j)
 {
-    size_t n = 0;
-    while (gzgets(j->in, j->line + n, (int)(j->size - n)) != NULL) {
-        /* gzgets does not say how much it read, and a NUL may stand in the line */
-        char *end = memchr(j->line + n, '\n', j->size - n);
-        n = end != NULL ? (size_t)(end - j->line) + 1 : n + strlen(j->line + n);
-        if (end != NULL || n + 1 < j->size) {
-            return (ssize_t)n;
-        }
+    memmove(j->buffer, j->buffer + j->begin, j->end - j->begin);
+    j->end -= j->begin;
+    j->begin = 0;
+    if (j->end == j->size) {
         if (j->size >= LINE_MAX_BYTES) {
             cli_error("%s:%" PRId64 ": a line of more than %d MB", j->path, j->number + 1,
                       LINE_MAX_BYTES >> 20);
             return -1;
         }
-        j->line = cli_realloc(j->line, j->size *= 2);
+        j->size *= 2;
+        j->buffer = cli_realloc(j->buffer, j->size + 1);
     }
+    int n = gzread(j->in, j->buffer + j->end, (unsigned)(j->size - j->end));
     int code;
     const char *why = gzerror(j->in, &code);
-    if (code != Z_OK && code != Z_STREAM_END) {
+    if (n < 0 || (code != Z_OK && code != Z_STREAM_END)) {
         cli_error("%s: after line %" PRId64 ": %s", j->path, j->number,
                   code == Z_ERRNO ? strerror(errno) : why);
         return -1;
     }
-    return (ssize_t)n;
+    j->end += (size_t)n;
+    j->ended = n == 0;
+    return 0;
+}
+
+/* One line without its end. 1, 0 at the end of the file, -1 after a message. */
+static int read_line(struct jsonl *j, struct str *line)
+{
+    size_t seen = 0; /* of the buffer, without an end of line */
+    for (;;) {
+        char *p = j->buffer + j->begin;
+        size_t left = j->end - j->begin;
+        char *newline = memchr(p + seen, '\n', left - seen);
+        if (newline != NULL || (j->ended && left > 0)) {
+            size_t n = newline != NULL ? (size_t)(newline - p) : left;
+            j->begin += n + (newline != NULL);
+            n -= n > 0 && p[n - 1] == '\r';
+            p[n] = '\0';
+            *line = (struct str){ p, n };
+            return 1;
+        }
+        if (j->ended) {
+            return 0;
+        }
+        seen = left;
+        if (read_more(j) != 0) {
+            return -1;
+        }
+    }
 }
 
 int jsonl_next(struct jsonl *j, struct str *line)
 {
-    for (;;) {
-        ssize_t n = read_line(j);
-        if (n <= 0) {
-            return (int)n;
-        }
+    int status;
+    while ((status = read_line(j, line)) > 0) {
         j->number++;
-        while (n > 0 && (j->line[n - 1] == '\n' || j->line[n - 1] == '\r')) {
-            n--;
-        }
-        j->line[n] = '\0';
-        if (strspn(j->line, " \t") != (size_t)n) {
-            *line = (struct str){ j->line, (size_t)n };
-            return 1;
+        if (strspn(line->p, " \t") != line->n) {
+            break;
         }
     }
+    return status;
 }
 
 int64_t jsonl_line(const struct jsonl *j)

@@ -70,6 +70,7 @@ struct replay {
     char theme_place[300];       /* the first line whose theme is unknown */
     struct latency latency;
     int64_t began_us, ended_us, save_us;
+    double began_at; /* how much of the file earlier runs had done, 0 … 1 */
     struct progress progress;
     int64_t shown_us, shown_count; /* at the last line of progress */
 };
@@ -193,6 +194,12 @@ static void on_answer(void *data, size_t slot, const struct http_answer *answer)
 
 /* ---- requests */
 
+static double fraction_read(const struct replay *r)
+{
+    int64_t limit = r->settings->limit;
+    return limit > 0 ? (double)r->last_line / (double)limit : jsonl_fraction(r->file);
+}
+
 /* The next line that is not done yet, as a letter; 0 when there is none now. */
 static int take_line(struct replay *r, struct flight *f)
 {
@@ -208,6 +215,7 @@ static int take_line(struct replay *r, struct flight *f)
         }
         r->last_line = number;
         if (state_has(r->state, number)) {
+            r->began_at = r->created + r->replayed == 0 ? fraction_read(r) : r->began_at;
             continue;
         }
         struct record record;
@@ -320,11 +328,11 @@ static void statuses_text(const struct replay *r, char *out, size_t n)
 static void show(struct replay *r)
 {
     int64_t now = cli_now_us(), count = r->created + r->replayed;
-    double limit = (double)r->settings->limit;
-    double fraction = limit > 0 ? (double)r->last_line / limit : jsonl_fraction(r->file);
+    double fraction = fraction_read(r);
     double here = (double)(now - r->began_us) / 1e6;
     double rate = (double)(count - r->shown_count) * 1e6 / (double)(now - r->shown_us + 1);
-    double left = fraction > 0.001 ? here * (1 - fraction) / fraction : 0;
+    double part = fraction - r->began_at;
+    double left = part > 0.0001 ? here * (1 - fraction) / part : 0;
     char statuses[200];
     statuses_text(r, statuses, sizeof(statuses));
     progress_show(&r->progress,
