@@ -1,0 +1,542 @@
+/*
+ * A table of debts that several processes share: how often may a key come?
+ *
+ * An entry is two words, four entries fill a cache line, and a key may live in
+ * one line only, so a lookup touches one line of memory:
+ *
+ *     word   58 bits: the theoretical arrival time, ns since the table began
+ *             6 bits: generation
+ *     tag    58 bits: fingerprint of the key (its line tells more bits of it)
+ *             6 bits: generation
+ *
+ * An entry belongs to the key of its tag as long as both generations agree.
+ * An entry whose time has passed owes nothing and is free space as it is:
+ * nothing is ever deleted.
+ *
+ * There is no lock, and a process may die between any two instructions:
+ *
+ *   - To charge is one compare-and-swap of the word.  It cannot hit a key that
+ *     has lost the entry meanwhile: the generation would have changed.
+ *   - To take an entry over is one compare-and-swap of the word (new time,
+ *     next generation: from here on the entry is nobody's), then one of the
+ *     tag.  Who dies in between leaves an entry without an owner.
+ *   - Whoever takes an entry over takes the one that owes least.  So two
+ *     processes that bring the same new key compete for the same word, one
+ *     loses, looks again and finds the key: a key is never there twice.
+ *     Looking again must not fall between the winner's two steps; hence the
+ *     short wait in settled(), which ends by itself if the winner is dead.
+ */
+
+#include "limits.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "siphash.h"
+
+#define LINE_SIZE     64
+#define LINE_ENTRIES  4
+
+#define GENERATION_BITS  6
+#define GENERATION_MASK  ((UINT64_C(1) << GENERATION_BITS) - 1)
+
+/* the last ns a word can hold: a table lives nine years, then lets all pass */
+#define TIME_MAX  ((INT64_C(1) << (64 - GENERATION_BITS)) - 1)
+
+/* looks at an entry between owners before its new owner is taken for dead;
+ * about 20 us, a thousand times what the two steps take */
+#define PATIENCE  512
+
+/* changes with everything another version could misread */
+#define LAYOUT  UINT64_C(0x6f746b6c696d3031)
+
+struct entry {
+    _Atomic uint64_t  tag;
+    _Atomic uint64_t  word;
+};
+
+struct line {
+    struct entry  entries[LINE_ENTRIES];
+};
+
+struct limits {
+    uint64_t          layout;
+    uint64_t          nlines;
+    int64_t           began;           /* ns, monotonic */
+    uint8_t           secret[SIPHASH_KEY_SIZE];
+    _Atomic uint64_t  evicted;
+    uint64_t          unused[2];
+    struct line       lines[];
+};
+
+/* One key in one line, as it was read. */
+struct place {
+    struct entry     *entry;
+    uint64_t          tag;
+    uint64_t          word;
+};
+
+_Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit words need no lock");
+_Static_assert(sizeof(struct line) == LINE_SIZE, "a key, a cache line");
+_Static_assert(sizeof(struct limits) == LINE_SIZE, "lines are aligned");
+
+
+static int64_t
+time_of(uint64_t word)
+{
+    return (int64_t) (word >> GENERATION_BITS);
+}
+
+
+static uint64_t
+generation_of(uint64_t word)
+{
+    return word & GENERATION_MASK;
+}
+
+
+static uint64_t
+word_of(int64_t time, uint64_t generation)
+{
+    return ((uint64_t) time << GENERATION_BITS)
+           | (generation & GENERATION_MASK);
+}
+
+
+static uint64_t
+fingerprint_of(const uint64_t hash[2])
+{
+    return hash[1] >> GENERATION_BITS;
+}
+
+
+static bool
+settled(const struct place *place)
+{
+    return generation_of(place->tag) == generation_of(place->word);
+}
+
+
+static void
+read_place(struct place *place, struct entry *entry)
+{
+    place->entry = entry;
+    place->tag = atomic_load_explicit(&entry->tag, memory_order_acquire);
+    place->word = atomic_load_explicit(&entry->word, memory_order_acquire);
+}
+
+
+static struct line *
+line_of(struct limits *table, const uint64_t hash[2])
+{
+    return &table->lines[((hash[0] >> 32) * table->nlines) >> 32];
+}
+
+
+static void
+breathe(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+
+/*
+ * Finds the key's entry (true), or else the entry to take over (false): one
+ * that lost its owner half way, or the one that owes least.
+ */
+
+static bool
+find(struct limits *table, const uint64_t hash[2], struct place *found)
+{
+    unsigned       i, patience;
+    struct line   *line;
+    struct place   here, least, torn;
+
+    line = line_of(table, hash);
+
+    for (patience = PATIENCE; /* void */ ; patience--) {
+        least.entry = NULL;
+        torn.entry = NULL;
+
+        for (i = 0; i < LINE_ENTRIES; i++) {
+            read_place(&here, &line->entries[i]);
+
+            if (!settled(&here)) {
+                torn = here;
+
+            } else if (here.tag >> GENERATION_BITS == fingerprint_of(hash)) {
+                *found = here;
+                return true;
+
+            } else if (least.entry == NULL
+                       || time_of(here.word) < time_of(least.word))
+            {
+                least = here;
+            }
+        }
+
+        if (torn.entry == NULL) {
+            *found = least;
+            return false;
+        }
+
+        if (patience == 0) {
+            *found = torn;
+            return false;
+        }
+
+        breathe();
+    }
+}
+
+
+/* The second step of a take-over; over when somebody else has taken it on. */
+
+static void
+publish(const struct place *place, uint64_t fingerprint, uint64_t generation)
+{
+    uint64_t  tag, word;
+
+    tag = place->tag;
+
+    for ( ;; ) {
+        word = atomic_load_explicit(&place->entry->word, memory_order_acquire);
+
+        if (generation_of(word) != (generation & GENERATION_MASK)) {
+            return;
+        }
+
+        if (atomic_compare_exchange_weak_explicit(&place->entry->tag, &tag,
+                word_of((int64_t) fingerprint, generation),
+                memory_order_acq_rel, memory_order_acquire))
+        {
+            return;
+        }
+    }
+}
+
+
+static void
+answer(struct limits_charge *charge, int64_t debt, int64_t room)
+{
+    charge->full = debt;
+    charge->remaining = room > 0 ? room / charge->rate.period : 0;
+}
+
+
+/* Would a debt before this request leave room for its cost? */
+
+static bool
+fits(struct limits_charge *charge, int64_t debt)
+{
+    int64_t  cost, most;
+
+    most = charge->rate.period * charge->rate.burst;
+    cost = charge->rate.period * charge->cost;
+
+    charge->refused = debt > most - cost;
+    charge->retry = charge->refused ? debt - (most - cost) : 0;
+
+    if (charge->refused) {
+        answer(charge, debt, most - debt);
+        return false;
+    }
+
+    answer(charge, debt + cost, most - debt - cost);
+
+    return true;
+}
+
+
+/* Corrects an answer that fits() gave when another limit refuses after all. */
+
+static void
+not_charged(struct limits_charge *charge)
+{
+    if (!charge->refused) {
+        charge->full -= charge->rate.period * charge->cost;
+        charge->remaining += charge->cost;
+    }
+}
+
+
+static int64_t
+debt_at(uint64_t word, int64_t now)
+{
+    return time_of(word) > now ? time_of(word) - now : 0;
+}
+
+
+static bool
+look(struct limits_charge *charge, int64_t now)
+{
+    struct place  place;
+
+    if (!find(charge->table, charge->hash, &place)) {
+        return fits(charge, 0);
+    }
+
+    return fits(charge, debt_at(place.word, now));
+}
+
+
+static bool
+change(struct limits_charge *charge, int64_t now)
+{
+    bool           known;
+    int64_t        debt, time;
+    uint64_t       generation, word;
+    struct place   place;
+
+    for ( ;; ) {
+        known = find(charge->table, charge->hash, &place);
+        debt = known ? debt_at(place.word, now) : 0;
+
+        if (!fits(charge, debt)) {
+            return false;
+        }
+
+        time = now + debt + charge->rate.period * charge->cost;
+
+        if (time > TIME_MAX) {
+            return true;
+        }
+
+        generation = generation_of(place.word) + !known;
+        word = place.word;
+
+        if (!atomic_compare_exchange_strong_explicit(&place.entry->word,
+                &word, word_of(time, generation),
+                memory_order_acq_rel, memory_order_acquire))
+        {
+            continue;
+        }
+
+        if (!known) {
+            if (debt_at(place.word, now) > 0) {
+                atomic_fetch_add_explicit(&charge->table->evicted, 1,
+                                          memory_order_relaxed);
+            }
+
+            publish(&place, fingerprint_of(charge->hash), generation);
+        }
+
+        return true;
+    }
+}
+
+
+/* Gives back what change() took, unless the key has lost its entry since. */
+
+static void
+give_back(const struct limits_charge *charge)
+{
+    int64_t        time;
+    uint64_t       word;
+    struct place   place;
+
+    while (find(charge->table, charge->hash, &place)) {
+        time = time_of(place.word) - charge->rate.period * charge->cost;
+        word = place.word;
+
+        if (atomic_compare_exchange_strong_explicit(&place.entry->word, &word,
+                word_of(time > 0 ? time : 0, generation_of(word)),
+                memory_order_acq_rel, memory_order_acquire))
+        {
+            return;
+        }
+    }
+}
+
+
+bool
+limits_parse_rate(const char *text, size_t n, int64_t *period)
+{
+    size_t   i;
+    int64_t  rate, unit;
+
+    rate = 0;
+
+    for (i = 0; i < n && text[i] >= '0' && text[i] <= '9'; i++) {
+        rate = rate * 10 + (text[i] - '0');
+
+        if (rate > INT64_C(1000000000)) {
+            return false;
+        }
+    }
+
+    if (rate == 0 || n - i != 3 || text[i] != 'r' || text[i + 1] != '/') {
+        return false;
+    }
+
+    switch (text[i + 2]) {
+    case 's':
+        unit = INT64_C(1000000000);
+        break;
+    case 'm':
+        unit = INT64_C(60000000000);
+        break;
+    case 'h':
+        unit = INT64_C(3600000000000);
+        break;
+    case 'd':
+        unit = INT64_C(86400000000000);
+        break;
+    default:
+        return false;
+    }
+
+    *period = unit / rate;
+
+    return true;
+}
+
+
+bool
+limits_rate_valid(const struct limits_rate *rate)
+{
+    return rate->period > 0 && rate->burst > 0
+           && rate->burst <= LIMITS_DEBT_MAX / rate->period;
+}
+
+
+struct limits *
+limits_create(void *memory, size_t size, const uint8_t *secret, int64_t now)
+{
+    struct limits  *table;
+
+    if (size < sizeof(struct limits) + LINE_SIZE
+        || (uintptr_t) memory % LINE_SIZE != 0)
+    {
+        return NULL;
+    }
+
+    memset(memory, 0, size);
+
+    table = memory;
+    table->nlines = (size - sizeof(struct limits)) / LINE_SIZE;
+
+    if (table->nlines > UINT32_MAX) {
+        table->nlines = UINT32_MAX;
+    }
+
+    table->began = now;
+    memcpy(table->secret, secret, SIPHASH_KEY_SIZE);
+    table->layout = LAYOUT;
+
+    return table;
+}
+
+
+struct limits *
+limits_attach(void *memory, size_t size)
+{
+    struct limits  *table;
+
+    table = memory;
+
+    if (size < sizeof(struct limits) + LINE_SIZE
+        || table->layout != LAYOUT
+        || table->nlines != (size - sizeof(struct limits)) / LINE_SIZE)
+    {
+        return NULL;
+    }
+
+    return table;
+}
+
+
+void
+limits_hash(const struct limits *table, const void *name, size_t name_size,
+    const void *key, size_t key_size, uint64_t hash[2])
+{
+    uint64_t  secret[2];
+
+    /* a hash of the name keys the hash of the key: no two pairs of name and
+     * key read alike, however long they are */
+
+    siphash128(table->secret, name, name_size, secret);
+    siphash128((const uint8_t *) secret, key, key_size, hash);
+}
+
+
+bool
+limits_decide(struct limits_charge *charges, size_t n, int64_t now)
+{
+    bool      passed;
+    size_t    i;
+    int64_t   since[LIMITS_PER_DECISION];
+
+    passed = true;
+
+    /* look first: a request that one limit refuses must not stand in the way
+     * of others at the rest, not even for a moment */
+
+    for (i = 0; i < n; i++) {
+        since[i] = now > charges[i].table->began
+                   ? now - charges[i].table->began : 0;
+
+        if (!look(&charges[i], since[i])) {
+            passed = false;
+        }
+    }
+
+    if (!passed) {
+        for (i = 0; i < n; i++) {
+            not_charged(&charges[i]);
+        }
+
+        return false;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (change(&charges[i], since[i])) {
+            continue;
+        }
+
+        while (i--) {
+            give_back(&charges[i]);
+            not_charged(&charges[i]);
+        }
+
+        return false;
+    }
+
+    return true;
+}
+
+
+uint64_t
+limits_capacity(const struct limits *table)
+{
+    return table->nlines * LINE_ENTRIES;
+}
+
+
+uint64_t
+limits_owing(const struct limits *table, int64_t now)
+{
+    uint64_t             i, j, n, word;
+    const struct entry  *entry;
+
+    n = 0;
+
+    for (i = 0; i < table->nlines; i++) {
+        for (j = 0; j < LINE_ENTRIES; j++) {
+            entry = &table->lines[i].entries[j];
+            word = atomic_load_explicit(&entry->word, memory_order_relaxed);
+            n += time_of(word) > now - table->began;
+        }
+    }
+
+    return n;
+}
+
+
+uint64_t
+limits_evicted(const struct limits *table)
+{
+    return atomic_load_explicit(&table->evicted, memory_order_relaxed);
+}

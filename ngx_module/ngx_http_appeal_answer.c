@@ -1,0 +1,487 @@
+/* What a client is told: refusals, problems of nginx's own, headers, and what
+ * the log is told of them. */
+
+
+#include "ngx_http_appeal_module.h"
+
+
+#define NGX_HTTP_APPEAL_LOG_LINES   10       /* refusals a worker a second */
+#define NGX_HTTP_APPEAL_RESTART     2        /* s a dead service needs */
+
+/* beside the name: quotes, ;q=..;w=.. or ;r=..;t=.., comma and space */
+#define NGX_HTTP_APPEAL_POLICY_LEN  (2 * NGX_INT64_LEN + 12)
+
+
+static ngx_int_t ngx_http_appeal_send_problem(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_uint_t status);
+static void ngx_http_appeal_fill_policies(struct problem *problem,
+    ngx_http_appeal_ctx_t *ctx);
+static ngx_int_t ngx_http_appeal_challenge(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx);
+static void ngx_http_appeal_log_refusal(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx);
+static ngx_int_t ngx_http_appeal_problem_handler(ngx_http_request_t *r);
+
+static ngx_int_t ngx_http_appeal_header_filter(ngx_http_request_t *r);
+static ngx_int_t ngx_http_appeal_add_limits(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx);
+static ngx_int_t ngx_http_appeal_add_retry(ngx_http_request_t *r,
+    int64_t seconds);
+static ngx_table_elt_t *ngx_http_appeal_add_header(ngx_http_request_t *r,
+    char *name, ngx_str_t *value);
+
+
+static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
+
+
+/* Answers a request whose ctx->refused is set; to be returned by the phase. */
+
+ngx_int_t
+ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
+{
+    char                         *name;
+    ngx_int_t                     status;
+    ngx_http_core_loc_conf_t     *clcf;
+    ngx_http_appeal_loc_conf_t   *alcf;
+    ngx_http_appeal_counters_t   *counters;
+
+    status = problem_reason_status(ctx->refused);
+
+    if (ctx->reason.len == 0) {
+        name = (char *) problem_reason_name(ctx->refused);
+        ctx->reason.data = (u_char *) name;
+        ctx->reason.len = ngx_strlen(name);
+
+        counters = ngx_http_appeal_counters(
+                     ngx_http_get_module_main_conf(r, ngx_http_appeal_module));
+        ngx_http_appeal_count(counters->refused[ctx->refused]);
+
+        ngx_http_appeal_log_refusal(r, ctx);
+    }
+
+    if (status == NGX_HTTP_UNAUTHORIZED
+        && ngx_http_appeal_challenge(r, ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (alcf->body == NGX_HTTP_APPEAL_BODY_ERROR_PAGE
+        || (clcf->satisfy == NGX_HTTP_SATISFY_ANY
+            && status != NGX_HTTP_TOO_MANY_REQUESTS))
+    {
+        return status;
+    }
+
+    ngx_http_finalize_request(r, ngx_http_appeal_send_problem(r, ctx, status));
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
+{
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  value =
+                    ngx_string("ApiKey realm=\"otklik\", header=\"X-Api-Key\"");
+
+    if (r->headers_out.www_authenticate != NULL) {
+        return NGX_OK;
+    }
+
+    h = ngx_http_appeal_add_header(r, "WWW-Authenticate", &value);
+
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    /* nginx hides it if another module lets the request in */
+
+    r->headers_out.www_authenticate = h;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_send_problem(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_uint_t status)
+{
+    u_char                      *body;
+    ngx_str_t                    tag;
+    struct problem               problem;
+    ngx_http_complex_value_t     cv;
+    ngx_http_appeal_loc_conf_t  *alcf;
+
+    static ngx_str_t  type = ngx_string("application/problem+json");
+    static ngx_str_t  no_store = ngx_string("no-store");
+    static ngx_str_t  language = ngx_string("Accept-Language");
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+
+    ngx_memzero(&problem, sizeof(struct problem));
+    problem.status = status;
+    problem.language = alcf->language;
+
+    if (r->headers_in.accept_language != NULL) {
+        problem.language = problem_language(
+                       (char *) r->headers_in.accept_language->value.data,
+                       r->headers_in.accept_language->value.len,
+                       alcf->language);
+    }
+
+    if (ngx_http_appeal_set_request_id(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    problem.request_id.p = (char *) ctx->request_id.data;
+    problem.request_id.n = ctx->request_id.len;
+
+    if (ctx->refused
+        && problem_reason_status(ctx->refused) == (int) status)
+    {
+        problem.reason = ctx->refused;
+        problem.retry = ngx_http_appeal_retry_after(ctx);
+        ngx_http_appeal_fill_policies(&problem, ctx);
+
+    } else if (status >= NGX_HTTP_BAD_GATEWAY
+               && status <= NGX_HTTP_GATEWAY_TIME_OUT)
+    {
+        problem.retry = NGX_HTTP_APPEAL_RESTART;
+
+        if (ngx_http_appeal_add_retry(r, problem.retry) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    body = ngx_pnalloc(r->pool, PROBLEM_SIZE);
+
+    if (body == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    cv.value.data = body;
+    cv.value.len = problem_write((char *) body, PROBLEM_SIZE, &problem);
+
+    tag.data = (u_char *) problem_language_tag(problem.language);
+    tag.len = ngx_strlen(tag.data);
+
+    if (cv.value.len == 0
+        || ngx_http_appeal_add_header(r, "Content-Language", &tag) == NULL
+        || ngx_http_appeal_add_header(r, "Vary", &language) == NULL
+        || ngx_http_appeal_add_header(r, "Cache-Control", &no_store) == NULL)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_send_response(r, status, &type, &cv);
+}
+
+
+static void
+ngx_http_appeal_fill_policies(struct problem *problem,
+    ngx_http_appeal_ctx_t *ctx)
+{
+    ngx_uint_t                  i;
+    struct problem_text        *policy;
+    ngx_http_appeal_charged_t  *charged;
+
+    if (ctx->charged == NULL) {
+        return;
+    }
+
+    charged = ctx->charged->elts;
+
+    for (i = 0; i < ctx->charged->nelts
+                && problem->npolicies < LIMITS_PER_DECISION; i++)
+    {
+        if (charged[i].charge.refused) {
+            policy = &problem->policies[problem->npolicies++];
+            policy->p = (char *) charged[i].limit->name.data;
+            policy->n = charged[i].limit->name.len;
+        }
+    }
+}
+
+
+/* A flood of refusals must not become a flood of log lines. */
+
+static void
+ngx_http_appeal_log_refusal(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
+{
+    ngx_http_appeal_counters_t   *counters;
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_appeal_module);
+
+    if (amcf->log_second != ngx_time()) {
+        if (amcf->log_dropped) {
+            ngx_log_error(NGX_LOG_INFO, ngx_cycle->log, 0,
+                          "%ui more refusals were not logged",
+                          amcf->log_dropped);
+        }
+
+        amcf->log_second = ngx_time();
+        amcf->log_lines = 0;
+        amcf->log_dropped = 0;
+    }
+
+    if (amcf->log_lines >= NGX_HTTP_APPEAL_LOG_LINES) {
+        counters = ngx_http_appeal_counters(amcf);
+        ngx_http_appeal_count(counters->not_logged);
+        amcf->log_dropped++;
+        return;
+    }
+
+    amcf->log_lines++;
+
+    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                  "refused: %V, subject \"%V\", retry after %L s",
+                  &ctx->reason, &ctx->subject,
+                  ngx_http_appeal_retry_after(ctx));
+}
+
+
+/*
+ * In place of nginx's own: no query string and no referrer, for codes and keys
+ * travel there; the id of the request instead.
+ */
+
+u_char *
+ngx_http_appeal_log_handler(ngx_http_request_t *r, ngx_http_request_t *sr,
+    u_char *buf, size_t len)
+{
+    u_char                 *last, *p, *end;
+    ngx_str_t               uri;
+    ngx_http_upstream_t    *u;
+    ngx_http_appeal_ctx_t  *ctx;
+
+    last = buf + len;
+    uri = r->unparsed_uri;
+    end = uri.data + uri.len;
+
+    for (p = uri.data; p < end && *p != '?' && *p != '#'; p++) { /* void */ }
+
+    uri.len = p - uri.data;
+    p = ngx_slprintf(buf, last, ", request: \"%V %V\"", &r->method_name, &uri);
+
+    ctx = ngx_http_appeal_find_ctx(r);
+
+    if (ctx != NULL && ctx->request_id.len) {
+        p = ngx_slprintf(p, last, ", id: %V", &ctx->request_id);
+    }
+
+    u = sr->upstream;
+
+    if (u != NULL && u->peer.name != NULL) {
+        p = ngx_slprintf(p, last, ", upstream: \"%V%V\"", &u->schema,
+                         u->peer.name);
+    }
+
+    return p;
+}
+
+
+/* Where error_page sends what nginx itself refuses. */
+
+static ngx_int_t
+ngx_http_appeal_problem_handler(ngx_http_request_t *r)
+{
+    ngx_http_appeal_ctx_t  *ctx;
+
+    ctx = ngx_http_appeal_get_ctx(r);
+
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_appeal_send_problem(r, ctx,
+                                        r->err_status ? r->err_status
+                                                      : NGX_HTTP_NOT_FOUND);
+}
+
+
+char *
+ngx_http_appeal_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_appeal_problem_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_header_filter(ngx_http_request_t *r)
+{
+    ngx_http_appeal_ctx_t       *ctx;
+    ngx_http_appeal_loc_conf_t  *alcf;
+
+    if (r != r->main) {
+        return ngx_http_next_header_filter(r);
+    }
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+
+    ctx = alcf->request_id ? ngx_http_appeal_get_ctx(r)
+                           : ngx_http_appeal_find_ctx(r);
+
+    if (ctx == NULL) {
+        return alcf->request_id ? NGX_ERROR : ngx_http_next_header_filter(r);
+    }
+
+    if (alcf->request_id) {
+        if (ngx_http_appeal_set_request_id(r, ctx) != NGX_OK
+            || ngx_http_appeal_add_header(r, "X-Request-Id", &ctx->request_id)
+               == NULL)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    /* a redirection is followed at once, whatever is left */
+
+    if (ctx->charged != NULL
+        && (r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE
+            || r->headers_out.status >= NGX_HTTP_BAD_REQUEST)
+        && ngx_http_appeal_add_limits(r, ctx) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ctx->refused == PROBLEM_RATE_EXCEEDED
+        && r->headers_out.status == NGX_HTTP_TOO_MANY_REQUESTS
+        && ngx_http_appeal_add_retry(r, ngx_http_appeal_retry_after(ctx))
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_next_header_filter(r);
+}
+
+
+static int64_t
+ngx_http_appeal_seconds(int64_t ns)
+{
+    return (ns + 999999999) / 1000000000;
+}
+
+
+/* RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10 */
+
+static ngx_int_t
+ngx_http_appeal_add_limits(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
+{
+    u_char                     *p, *s;
+    size_t                      len;
+    ngx_str_t                   policy, limit, *name;
+    ngx_uint_t                  i, n;
+    struct limits_charge       *charge;
+    ngx_http_appeal_charged_t  *charged;
+
+    charged = ctx->charged->elts;
+    n = ctx->charged->nelts;
+    len = 0;
+
+    for (i = 0; i < n; i++) {
+        len += charged[i].limit->name.len + NGX_HTTP_APPEAL_POLICY_LEN;
+    }
+
+    policy.data = ngx_pnalloc(r->pool, 2 * len);
+
+    if (policy.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    limit.data = policy.data + len;
+    p = policy.data;
+    s = limit.data;
+
+    for (i = 0; i < n; i++) {
+        name = &charged[i].limit->name;
+        charge = &charged[i].charge;
+
+        p = ngx_sprintf(p, "%s\"%V\";q=%L;w=%L", i ? ", " : "", name,
+                        charge->rate.burst,
+                        ngx_http_appeal_seconds(charge->rate.period
+                                                * charge->rate.burst));
+
+        s = ngx_sprintf(s, "%s\"%V\";r=%L;t=%L", i ? ", " : "", name,
+                        charge->remaining,
+                        ngx_http_appeal_seconds(charge->refused
+                                                ? charge->retry
+                                                : charge->full));
+    }
+
+    policy.len = p - policy.data;
+    limit.len = s - limit.data;
+
+    if (ngx_http_appeal_add_header(r, "RateLimit-Policy", &policy) == NULL
+        || ngx_http_appeal_add_header(r, "RateLimit", &limit) == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_add_retry(ngx_http_request_t *r, int64_t seconds)
+{
+    ngx_str_t  value;
+
+    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    value.len = ngx_sprintf(value.data, "%L", seconds) - value.data;
+
+    return ngx_http_appeal_add_header(r, "Retry-After", &value) == NULL
+           ? NGX_ERROR : NGX_OK;
+}
+
+
+/* The name is a literal; the value must live as long as the request. */
+
+static ngx_table_elt_t *
+ngx_http_appeal_add_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value = *value;
+
+    return h;
+}
+
+
+ngx_int_t
+ngx_http_appeal_add_filter(ngx_conf_t *cf)
+{
+    ngx_http_next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = ngx_http_appeal_header_filter;
+
+    return NGX_OK;
+}

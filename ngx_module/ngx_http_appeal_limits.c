@@ -1,0 +1,672 @@
+/* Limits in shared memory: their zones, their directives, how one is asked. */
+
+
+#include "ngx_http_appeal_module.h"
+
+#include <openssl/rand.h>
+
+
+/* what a limit counts by */
+#define NGX_HTTP_APPEAL_BY_ADDRESS  0
+#define NGX_HTTP_APPEAL_BY_API_KEY  1
+#define NGX_HTTP_APPEAL_BY_VALUE    2
+
+#define NGX_HTTP_APPEAL_KEY_MAX     1024     /* bytes of a value */
+#define NGX_HTTP_APPEAL_NAME_MAX    64
+
+
+/* One name=value of appeal_limit. */
+
+typedef struct {
+    ngx_str_t    name;
+    char      *(*set)(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
+                      ngx_str_t *value);
+} ngx_http_appeal_limit_param_t;
+
+
+static ngx_int_t ngx_http_appeal_key_of(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
+    u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key);
+static ngx_uint_t ngx_http_appeal_was_charged(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit);
+static ngx_int_t ngx_http_appeal_remember(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t **asked,
+    struct limits_charge *charges, ngx_uint_t n);
+
+static ngx_uint_t ngx_http_appeal_is_name(ngx_str_t *name);
+static ngx_int_t ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone,
+    void *data);
+
+static char *ngx_http_appeal_limit_set_key(ngx_conf_t *cf,
+    ngx_http_appeal_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_appeal_limit_set_rate(ngx_conf_t *cf,
+    ngx_http_appeal_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_appeal_limit_set_burst(ngx_conf_t *cf,
+    ngx_http_appeal_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_appeal_limit_set_cost(ngx_conf_t *cf,
+    ngx_http_appeal_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_appeal_limit_set_only(ngx_conf_t *cf,
+    ngx_http_appeal_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_appeal_limit_set_name(ngx_conf_t *cf,
+    ngx_http_appeal_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_appeal_check_limit(ngx_conf_t *cf,
+    ngx_http_appeal_limit_t *limit);
+
+
+static ngx_http_appeal_limit_param_t  ngx_http_appeal_limit_params[] = {
+    { ngx_string("key="), ngx_http_appeal_limit_set_key },
+    { ngx_string("rate="), ngx_http_appeal_limit_set_rate },
+    { ngx_string("burst="), ngx_http_appeal_limit_set_burst },
+    { ngx_string("cost="), ngx_http_appeal_limit_set_cost },
+    { ngx_string("only="), ngx_http_appeal_limit_set_only },
+    { ngx_string("name="), ngx_http_appeal_limit_set_name },
+    { ngx_null_string, NULL }
+};
+
+
+int64_t
+ngx_http_appeal_now(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+
+/*
+ * Charges all limits of a location that this request has not paid yet, or
+ * none of them.  A request that came with no good credential pays only what
+ * goes by address, but that whoever the limit is for: guessing costs.
+ */
+
+ngx_int_t
+ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf, enum problem_reason *reason)
+{
+    u_char                       address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
+    ngx_int_t                    rc;
+    ngx_str_t                    key;
+    ngx_uint_t                   i, n, passed;
+    struct limits_charge         charges[LIMITS_PER_DECISION];
+    ngx_http_appeal_zone_t      *zone;
+    ngx_http_appeal_limit_t     *limit, *asked[LIMITS_PER_DECISION];
+
+    if (alcf->limits == NULL) {
+        return NGX_OK;
+    }
+
+    n = 0;
+    limit = alcf->limits->elts;
+
+    for (i = 0; i < alcf->limits->nelts; i++) {
+        if (*reason != PROBLEM_NO_REASON) {
+            if (limit[i].source != NGX_HTTP_APPEAL_BY_ADDRESS) {
+                continue;
+            }
+
+        } else if (!(limit[i].only & ctx->method)) {
+            continue;
+        }
+
+        if (ngx_http_appeal_was_charged(ctx, &limit[i])) {
+            continue;
+        }
+
+        rc = ngx_http_appeal_key_of(r, ctx, &limit[i], address, &key);
+
+        if (rc == NGX_DECLINED) {
+            continue;
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        zone = limit[i].zone->data;
+
+        charges[n].table = zone->sh->table;
+        charges[n].rate = limit[i].rate;
+        charges[n].cost = limit[i].cost;
+
+        if (limit[i].source == NGX_HTTP_APPEAL_BY_API_KEY
+            && ctx->rate.period > 0)
+        {
+            charges[n].rate = ctx->rate;
+            charges[n].cost = ngx_min(limit[i].cost, ctx->rate.burst);
+        }
+
+        limits_hash(charges[n].table, limit[i].name.data, limit[i].name.len,
+                    key.data, key.len, charges[n].hash);
+
+        asked[n++] = &limit[i];
+    }
+
+    if (n == 0) {
+        return NGX_OK;
+    }
+
+    passed = limits_decide(charges, n, ngx_http_appeal_now());
+
+    if (!passed) {
+        *reason = PROBLEM_RATE_EXCEEDED;
+    }
+
+    return ngx_http_appeal_remember(r, ctx, asked, charges, n);
+}
+
+
+/* NGX_DECLINED: the request has no such key, the limit is not for it. */
+
+static ngx_int_t
+ngx_http_appeal_key_of(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit,
+    u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key)
+{
+    switch (limit->source) {
+
+    case NGX_HTTP_APPEAL_BY_ADDRESS:
+        key->len = ngx_http_appeal_address(r, address);
+        key->data = address;
+        return NGX_OK;
+
+    case NGX_HTTP_APPEAL_BY_API_KEY:
+        *key = ctx->key;
+        break;
+
+    default: /* NGX_HTTP_APPEAL_BY_VALUE */
+        if (ngx_http_complex_value(r, limit->value, key) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        key->len = ngx_min(key->len, NGX_HTTP_APPEAL_KEY_MAX);
+    }
+
+    return key->len > 0 ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_uint_t
+ngx_http_appeal_was_charged(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit)
+{
+    ngx_uint_t                  i;
+    ngx_http_appeal_charged_t  *charged;
+
+    if (ctx->charged == NULL) {
+        return 0;
+    }
+
+    charged = ctx->charged->elts;
+
+    for (i = 0; i < ctx->charged->nelts; i++) {
+        if (charged[i].limit == limit) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+/* For the headers of the answer. */
+
+static ngx_int_t
+ngx_http_appeal_remember(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t **asked, struct limits_charge *charges,
+    ngx_uint_t n)
+{
+    ngx_uint_t                   i;
+    ngx_http_appeal_zone_t      *zone;
+    ngx_http_appeal_charged_t   *charged;
+
+    if (ctx->charged == NULL) {
+        ctx->charged = ngx_array_create(r->pool, n,
+                                        sizeof(ngx_http_appeal_charged_t));
+
+        if (ctx->charged == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    charged = ngx_array_push_n(ctx->charged, n);
+
+    if (charged == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        charged[i].limit = asked[i];
+        charged[i].charge = charges[i];
+
+        zone = asked[i]->zone->data;
+
+        if (charges[i].refused) {
+            ngx_http_appeal_count(zone->sh->refused);
+
+        } else {
+            ngx_http_appeal_count(zone->sh->passed);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Seconds, rounded up, after which no limit would refuse; 0: none did. */
+
+int64_t
+ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx)
+{
+    int64_t                     most;
+    ngx_uint_t                  i;
+    ngx_http_appeal_charged_t  *charged;
+
+    most = 0;
+
+    if (ctx->charged != NULL) {
+        charged = ctx->charged->elts;
+
+        for (i = 0; i < ctx->charged->nelts; i++) {
+            most = ngx_max(most, charged[i].charge.retry);
+        }
+    }
+
+    return (most + 999999999) / 1000000000;
+}
+
+
+char *
+ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_appeal_main_conf_t *amcf = conf;
+
+    ssize_t                  size;
+    ngx_str_t               *value;
+    ngx_shm_zone_t          *shm_zone, **zones;
+    ngx_http_appeal_zone_t  *zone;
+
+    value = cf->args->elts;
+
+    if (!ngx_http_appeal_is_name(&value[1])) {
+        return "has a name that is not 1 to 64 of A-Z a-z 0-9 _ -";
+    }
+
+    size = ngx_parse_size(&value[2]);
+
+    if (size == NGX_ERROR || size < (ssize_t) (8 * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" of zone \"%V\", "
+                           "it must be %uz bytes at least",
+                           &value[2], &value[1], 8 * ngx_pagesize);
+        return NGX_CONF_ERROR;
+    }
+
+    shm_zone = ngx_shared_memory_add(cf, &value[1], size,
+                                     &ngx_http_appeal_module);
+
+    if (shm_zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (shm_zone->data) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "duplicate zone \"%V\"",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_appeal_zone_t));
+    zones = ngx_array_push(&amcf->zones);
+
+    if (zone == NULL || zones == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    shm_zone->init = ngx_http_appeal_init_zone;
+    shm_zone->data = zone;
+    *zones = shm_zone;
+
+    return NGX_CONF_OK;
+}
+
+
+/* Names go into quoted strings of headers, bodies and metrics. */
+
+static ngx_uint_t
+ngx_http_appeal_is_name(ngx_str_t *name)
+{
+    u_char      ch;
+    ngx_uint_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        ch = name->data[i];
+
+        if (!(ch >= 'a' && ch <= 'z') && !(ch >= 'A' && ch <= 'Z')
+            && !(ch >= '0' && ch <= '9') && ch != '_' && ch != '-')
+        {
+            return 0;
+        }
+    }
+
+    return name->len > 0 && name->len <= NGX_HTTP_APPEAL_NAME_MAX;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_appeal_zone_t  *ozone = data;
+
+    void                    *memory;
+    size_t                   len, size;
+    u_char                   secret[SIPHASH_KEY_SIZE];
+    ngx_http_appeal_zone_t  *zone;
+
+    zone = shm_zone->data;
+    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (ozone || shm_zone->shm.exists) {
+        zone->sh = zone->shpool->data;
+
+        if (limits_attach(zone->sh->table, zone->sh->size) == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "the zone \"%V\" was made by another version of "
+                          "the module, stop and start instead of reloading",
+                          &shm_zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        return NGX_OK;
+    }
+
+    len = sizeof(" in the zone \"\" of limits") + shm_zone->shm.name.len;
+    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
+    zone->sh = ngx_slab_calloc(zone->shpool,
+                               sizeof(ngx_http_appeal_zone_sh_t));
+
+    if (zone->shpool->log_ctx == NULL || zone->sh == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_sprintf(zone->shpool->log_ctx, " in the zone \"%V\" of limits%Z",
+                &shm_zone->shm.name);
+
+    /* all that is left, in one piece, for it was never used */
+
+    size = zone->shpool->pfree * ngx_pagesize;
+    memory = ngx_slab_alloc(zone->shpool, size);
+
+    if (memory == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
+        return NGX_ERROR;
+    }
+
+    zone->sh->size = size;
+    zone->sh->table = limits_create(memory, size, secret,
+                                    ngx_http_appeal_now());
+    ngx_explicit_memzero(secret, sizeof(secret));
+
+    if (zone->sh->table == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->shpool->data = zone->sh;
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_appeal_loc_conf_t *alcf = conf;
+
+    char                           *rv;
+    ngx_str_t                      *value, s;
+    ngx_uint_t                      i;
+    ngx_http_appeal_limit_t        *limit;
+    ngx_http_appeal_limit_param_t  *param;
+
+    if (alcf->limits == NULL) {
+        alcf->limits = ngx_array_create(cf->pool, LIMITS_PER_DECISION,
+                                        sizeof(ngx_http_appeal_limit_t));
+
+        if (alcf->limits == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (alcf->limits->nelts == LIMITS_PER_DECISION) {
+        return "is given too often, eight limits are the most in one place";
+    }
+
+    value = cf->args->elts;
+    limit = ngx_array_push(alcf->limits);
+
+    if (limit == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(limit, sizeof(ngx_http_appeal_limit_t));
+    limit->source = NGX_CONF_UNSET_UINT;
+
+    limit->zone = ngx_shared_memory_add(cf, &value[1], 0,
+                                        &ngx_http_appeal_module);
+
+    if (limit->zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        for (param = ngx_http_appeal_limit_params; param->name.len; param++) {
+            if (value[i].len > param->name.len
+                && ngx_strncmp(value[i].data, param->name.data,
+                               param->name.len) == 0)
+            {
+                break;
+            }
+        }
+
+        s.len = value[i].len - param->name.len;
+        s.data = value[i].data + param->name.len;
+
+        rv = param->set ? param->set(cf, limit, &s) : "is unknown";
+
+        if (rv != NGX_CONF_OK) {
+            if (rv != NGX_CONF_ERROR) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "parameter \"%V\" %s", &value[i], rv);
+            }
+
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (limit->name.len == 0) {
+        limit->name = value[1];
+    }
+
+    return ngx_http_appeal_check_limit(cf, limit);
+}
+
+
+static char *
+ngx_http_appeal_limit_set_key(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
+    ngx_str_t *value)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    if (limit->source != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    if (ngx_strcmp(value->data, "address") == 0) {
+        limit->source = NGX_HTTP_APPEAL_BY_ADDRESS;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_strcmp(value->data, "api_key") == 0) {
+        limit->source = NGX_HTTP_APPEAL_BY_API_KEY;
+        return NGX_CONF_OK;
+    }
+
+    if (ngx_http_script_variables_count(value) == 0) {
+        return "is neither \"address\" nor \"api_key\", nor has a variable";
+    }
+
+    limit->source = NGX_HTTP_APPEAL_BY_VALUE;
+    limit->value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+
+    if (limit->value == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = limit->value;
+
+    if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_appeal_limit_set_rate(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
+    ngx_str_t *value)
+{
+    if (limit->rate.period != 0) {
+        return "is duplicate";
+    }
+
+    if (!limits_parse_rate((char *) value->data, value->len,
+                           &limit->rate.period))
+    {
+        return "is not like 100r/s, 30r/m, 500r/h or 1000r/d";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_appeal_limit_set_burst(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
+    ngx_str_t *value)
+{
+    ngx_int_t  n;
+
+    if (limit->rate.burst != 0) {
+        return "is duplicate";
+    }
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n < 1) {
+        return "is not a number from 1";
+    }
+
+    limit->rate.burst = n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_appeal_limit_set_cost(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
+    ngx_str_t *value)
+{
+    ngx_int_t  n;
+
+    if (limit->cost != 0) {
+        return "is duplicate";
+    }
+
+    n = ngx_atoi(value->data, value->len);
+
+    if (n < 1) {
+        return "is not a number from 1";
+    }
+
+    limit->cost = n;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_appeal_limit_set_only(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
+    ngx_str_t *value)
+{
+    if (limit->only != 0) {
+        return "is duplicate";
+    }
+
+    if (ngx_strcmp(value->data, "anonymous") == 0) {
+        limit->only = NGX_HTTP_APPEAL_ANONYMOUS;
+
+    } else if (ngx_strcmp(value->data, "api_key") == 0) {
+        limit->only = NGX_HTTP_APPEAL_API_KEY;
+
+    } else {
+        return "is neither \"anonymous\" nor \"api_key\"";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_appeal_limit_set_name(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
+    ngx_str_t *value)
+{
+    if (limit->name.len != 0) {
+        return "is duplicate";
+    }
+
+    if (!ngx_http_appeal_is_name(value)) {
+        return "is not 1 to 64 of A-Z a-z 0-9 _ -";
+    }
+
+    limit->name = *value;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_appeal_check_limit(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit)
+{
+    if (limit->source == NGX_CONF_UNSET_UINT) {
+        return "has no parameter \"key\"";
+    }
+
+    if (limit->rate.period == 0) {
+        return "has no parameter \"rate\"";
+    }
+
+    if (limit->rate.burst == 0) {
+        limit->rate.burst = 1;
+    }
+
+    if (limit->cost == 0) {
+        limit->cost = 1;
+    }
+
+    if (limit->only == 0) {
+        limit->only = NGX_HTTP_APPEAL_METHODS;
+    }
+
+    if (!limits_rate_valid(&limit->rate)) {
+        return "has a rate and a burst that make a debt over 104 days";
+    }
+
+    if (limit->cost > limit->rate.burst) {
+        return "has a cost that its burst can never pay";
+    }
+
+    return NGX_CONF_OK;
+}

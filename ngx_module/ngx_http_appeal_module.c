@@ -1,0 +1,686 @@
+/*
+ * The edge of the system: who is it, may it come in, how often?
+ *
+ * The access handler decides once a request, charges its limits, and keeps
+ * the decision in a context that outlives internal redirects.  Variables hand
+ * the identity to the services; a client cannot set any of them.
+ */
+
+
+#include "ngx_http_appeal_module.h"
+
+
+static ngx_int_t ngx_http_appeal_post_read_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_appeal_access_handler(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_appeal_same_rules(ngx_http_appeal_loc_conf_t *one,
+    ngx_http_appeal_loc_conf_t *two);
+static ngx_int_t ngx_http_appeal_identify(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    enum problem_reason *reason);
+static ngx_uint_t ngx_http_appeal_find_api_key(ngx_http_request_t *r,
+    ngx_str_t *key);
+static ngx_int_t ngx_http_appeal_identify_key(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    ngx_str_t *text, enum problem_reason *reason);
+static void ngx_http_appeal_identify_nobody(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf);
+static ngx_int_t ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to,
+    const char *from);
+
+static void ngx_http_appeal_cleanup(void *data);
+
+static void *ngx_http_appeal_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_appeal_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_appeal_region(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_appeal_preconfiguration(ngx_conf_t *cf);
+static ngx_int_t ngx_http_appeal_init(ngx_conf_t *cf);
+
+
+static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
+    { ngx_string("off"), NGX_HTTP_APPEAL_OFF },
+    { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
+    { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_appeal_bodies[] = {
+    { ngx_string("problem"), NGX_HTTP_APPEAL_BODY_PROBLEM },
+    { ngx_string("error_page"), NGX_HTTP_APPEAL_BODY_ERROR_PAGE },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_appeal_languages[] = {
+    { ngx_string("ru"), PROBLEM_RU },
+    { ngx_string("en"), PROBLEM_EN },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_command_t  ngx_http_appeal_commands[] = {
+
+    { ngx_string("appeal_auth"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, methods),
+      &ngx_http_appeal_auth_mask },
+
+    { ngx_string("appeal_api_keys"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_api_keys,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_limit_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_appeal_limit_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_limit"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_2MORE,
+      ngx_http_appeal_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_region"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_region,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, region),
+      NULL },
+
+    { ngx_string("appeal_language"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, language),
+      &ngx_http_appeal_languages },
+
+    { ngx_string("appeal_refusal"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, body),
+      &ngx_http_appeal_bodies },
+
+    { ngx_string("appeal_request_id"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, request_id),
+      NULL },
+
+    { ngx_string("appeal_client_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_client_secret,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_problem"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_appeal_problem,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_metrics"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_appeal_metrics,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_appeal_module_ctx = {
+    ngx_http_appeal_preconfiguration,      /* preconfiguration */
+    ngx_http_appeal_init,                  /* postconfiguration */
+
+    ngx_http_appeal_create_main_conf,      /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_appeal_create_loc_conf,       /* create location configuration */
+    ngx_http_appeal_merge_loc_conf         /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_appeal_module = {
+    NGX_MODULE_V1,
+    &ngx_http_appeal_module_ctx,           /* module context */
+    ngx_http_appeal_commands,              /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_str_t  ngx_http_appeal_header = ngx_string("X-Api-Key");
+
+
+static ngx_int_t
+ngx_http_appeal_post_read_handler(ngx_http_request_t *r)
+{
+    ngx_http_appeal_ctx_t       *ctx;
+    ngx_http_appeal_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+
+    if (!alcf->request_id) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_appeal_get_ctx(r);
+
+    if (ctx == NULL || ngx_http_appeal_set_request_id(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_access_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                     rc;
+    enum problem_reason           reason;
+    ngx_http_appeal_ctx_t        *ctx;
+    ngx_http_appeal_loc_conf_t   *alcf;
+    ngx_http_appeal_counters_t   *counters;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+
+    if (alcf->methods & NGX_HTTP_APPEAL_OFF) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_appeal_get_ctx(r);
+
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx->refused) {
+
+        /* stands for the whole request, wherever it was redirected to */
+
+        return ngx_http_appeal_refuse(r, ctx);
+    }
+
+    if (ctx->decided == alcf) {
+        return NGX_OK;
+    }
+
+    reason = PROBLEM_NO_REASON;
+
+    if (ctx->decided == NULL
+        || !ngx_http_appeal_same_rules(ctx->decided, alcf))
+    {
+        rc = ngx_http_appeal_identify(r, ctx, alcf, &reason);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    rc = ngx_http_appeal_charge(r, ctx, alcf, &reason);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (reason != PROBLEM_NO_REASON) {
+        ctx->refused = reason;
+        return ngx_http_appeal_refuse(r, ctx);
+    }
+
+    if (ctx->decided == NULL) {
+        counters = ngx_http_appeal_counters(
+                     ngx_http_get_module_main_conf(r, ngx_http_appeal_module));
+
+        if (ctx->method == NGX_HTTP_APPEAL_API_KEY) {
+            ngx_http_appeal_count(counters->api_key);
+
+        } else {
+            ngx_http_appeal_count(counters->anonymous);
+        }
+    }
+
+    ctx->decided = alcf;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_appeal_same_rules(ngx_http_appeal_loc_conf_t *one,
+    ngx_http_appeal_loc_conf_t *two)
+{
+    return one->methods == two->methods
+           && one->keys == two->keys
+           && one->region.len == two->region.len
+           && ngx_memcmp(one->region.data, two->region.data, one->region.len)
+              == 0;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf, enum problem_reason *reason)
+{
+    ngx_str_t   key;
+    ngx_uint_t  n;
+
+    ctx->method = 0;
+    ngx_str_null(&ctx->auth);
+    ngx_str_null(&ctx->subject);
+    ngx_str_null(&ctx->roles);
+    ngx_str_null(&ctx->region);
+    ngx_str_null(&ctx->body);
+    ngx_str_null(&ctx->key);
+
+    if (alcf->methods & NGX_HTTP_APPEAL_API_KEY) {
+        n = ngx_http_appeal_find_api_key(r, &key);
+
+        if (n > 1) {
+            *reason = PROBLEM_SEVERAL_CREDENTIALS;
+            return NGX_OK;
+        }
+
+        if (n == 1) {
+            return ngx_http_appeal_identify_key(r, ctx, alcf, &key, reason);
+        }
+    }
+
+    if (alcf->methods & NGX_HTTP_APPEAL_ANONYMOUS) {
+        ngx_http_appeal_identify_nobody(ctx, alcf);
+        return NGX_OK;
+    }
+
+    *reason = PROBLEM_MISSING_CREDENTIAL;
+
+    return NGX_OK;
+}
+
+
+/* How many keys a request holds, in headers and arguments; *key is the last. */
+
+static ngx_uint_t
+ngx_http_appeal_find_api_key(ngx_http_request_t *r, ngx_str_t *key)
+{
+    u_char           *p, *end;
+    ngx_str_t         arg, value;
+    ngx_uint_t        i, n;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *header;
+
+    n = 0;
+
+    for (part = &r->headers_in.headers.part; part; part = part->next) {
+        header = part->elts;
+
+        for (i = 0; i < part->nelts; i++) {
+            if (header[i].key.len == ngx_http_appeal_header.len
+                && ngx_strncasecmp(header[i].key.data,
+                                   ngx_http_appeal_header.data,
+                                   ngx_http_appeal_header.len) == 0)
+            {
+                *key = header[i].value;
+                n++;
+            }
+        }
+    }
+
+    p = r->args.data;
+    end = p + r->args.len;
+
+    while (ngx_http_appeal_next_arg(&p, end, &arg, &value)) {
+        if (value.data != NULL) {
+            *key = value;
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf, ngx_str_t *text,
+    enum problem_reason *reason)
+{
+    struct keys        *keys;
+    const struct key   *key;
+
+    keys = ngx_http_appeal_current_keys(r, alcf->keys);
+
+    switch (keys_check(keys, (char *) text->data, text->len, ngx_time(), &key))
+    {
+    case KEYS_GOOD:
+        break;
+
+    case KEYS_EXPIRED:
+        *reason = PROBLEM_EXPIRED_KEY;
+        return NGX_OK;
+
+    case KEYS_FAILED:
+        ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
+                      "SHA-256 of an API key failed");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    default: /* KEYS_MALFORMED, KEYS_UNKNOWN, KEYS_WRONG */
+
+        /* one answer for all three, so that prefixes cannot be listed */
+
+        *reason = PROBLEM_INVALID_KEY;
+        return NGX_OK;
+    }
+
+    /* copied, for the table may be gone before the request is */
+
+    if (ngx_http_appeal_copy(r->pool, &ctx->subject, key->subject) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->roles, key->roles) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->region, key->region) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->body, key->body) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->key.len = KEYS_PREFIX_SIZE;
+    ctx->key.data = ngx_pnalloc(r->pool, KEYS_PREFIX_SIZE);
+
+    if (ctx->key.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memcpy(ctx->key.data, key->prefix, KEYS_PREFIX_SIZE);
+
+    ctx->method = NGX_HTTP_APPEAL_API_KEY;
+    ngx_str_set(&ctx->auth, "api_key");
+    ctx->rate = key->rate;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_appeal_identify_nobody(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf)
+{
+    ctx->method = NGX_HTTP_APPEAL_ANONYMOUS;
+    ngx_str_set(&ctx->auth, "anonymous");
+    ctx->region = alcf->region;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to, const char *from)
+{
+    to->len = ngx_strlen(from);
+    to->data = ngx_pnalloc(pool, to->len + 1);
+
+    if (to->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(to->data, from, to->len + 1);
+
+    return NGX_OK;
+}
+
+
+/*
+ * Internal redirects clear the contexts of all modules.  The cleanup handler
+ * does nothing; its place in the list of the pool is where the context is
+ * found again.
+ */
+
+ngx_http_appeal_ctx_t *
+ngx_http_appeal_find_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_appeal_ctx_t  *ctx;
+
+    r = r->main;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_appeal_module);
+
+    if (ctx != NULL || !(r->internal || r->filter_finalize)) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+        if (cln->handler == ngx_http_appeal_cleanup) {
+            ngx_http_set_ctx(r, cln->data, ngx_http_appeal_module);
+            return cln->data;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_appeal_ctx_t *
+ngx_http_appeal_get_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t     *cln;
+    ngx_http_appeal_ctx_t  *ctx;
+
+    ctx = ngx_http_appeal_find_ctx(r);
+
+    if (ctx != NULL) {
+        return ctx;
+    }
+
+    r = r->main;
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_appeal_ctx_t));
+
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_appeal_ctx_t));
+    cln->handler = ngx_http_appeal_cleanup;
+    ngx_http_set_ctx(r, ctx, ngx_http_appeal_module);
+
+    r->log_handler = ngx_http_appeal_log_handler;
+
+    return ctx;
+}
+
+
+static void
+ngx_http_appeal_cleanup(void *data)
+{
+    /* void */
+}
+
+
+static void *
+ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    amcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_appeal_main_conf_t));
+
+    if (amcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&amcf->keys, cf->pool, 2,
+                       sizeof(ngx_http_appeal_keys_t *)) != NGX_OK
+        || ngx_array_init(&amcf->zones, cf->pool, 4,
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return amcf;
+}
+
+
+static void *
+ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_appeal_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_appeal_loc_conf_t));
+
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->methods = 0;
+     *     conf->region = { 0, NULL };
+     *     conf->limits = NULL;
+     */
+
+    conf->body = NGX_CONF_UNSET_UINT;
+    conf->language = NGX_CONF_UNSET_UINT;
+    conf->request_id = NGX_CONF_UNSET;
+    conf->keys = NGX_CONF_UNSET_PTR;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_appeal_loc_conf_t  *prev = parent;
+    ngx_http_appeal_loc_conf_t  *conf = child;
+
+    ngx_conf_merge_bitmask_value(conf->methods, prev->methods,
+                                 NGX_CONF_BITMASK_SET|NGX_HTTP_APPEAL_OFF);
+    ngx_conf_merge_uint_value(conf->body, prev->body,
+                              NGX_HTTP_APPEAL_BODY_PROBLEM);
+    ngx_conf_merge_uint_value(conf->language, prev->language, PROBLEM_RU);
+    ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
+    ngx_conf_merge_str_value(conf->region, prev->region, "");
+    ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
+
+    if (conf->limits == NULL) {
+        conf->limits = prev->limits;
+    }
+
+    if ((conf->methods & NGX_HTTP_APPEAL_OFF)
+        && (conf->methods & NGX_HTTP_APPEAL_METHODS))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_auth off\" goes with no other method");
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->methods & NGX_HTTP_APPEAL_API_KEY) && conf->keys == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_auth api_key\" needs "
+                           "\"appeal_api_keys\"");
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_appeal_region(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_appeal_loc_conf_t *alcf = conf;
+
+    ngx_int_t   number;
+    ngx_str_t  *value;
+
+    if (alcf->region.data != NULL) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    number = ngx_atoi(value[1].data, value[1].len);
+
+    if (number < 1 || number > 999 || value[1].data[0] == '0') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number of a region \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    alcf->region = value[1];
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_preconfiguration(ngx_conf_t *cf)
+{
+    return ngx_http_appeal_add_variables(cf);
+}
+
+
+static ngx_int_t
+ngx_http_appeal_add_handler(ngx_http_core_main_conf_t *cmcf,
+    ngx_http_phases phase, ngx_http_handler_pt handler)
+{
+    ngx_http_handler_pt  *h;
+
+    h = ngx_array_push(&cmcf->phases[phase].handlers);
+
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = handler;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_init(ngx_conf_t *cf)
+{
+    ngx_http_core_main_conf_t    *cmcf;
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+
+    if (ngx_http_appeal_add_counters(cf, amcf) != NGX_OK
+        || ngx_http_appeal_add_handler(cmcf, NGX_HTTP_POST_READ_PHASE,
+                                       ngx_http_appeal_post_read_handler)
+           != NGX_OK
+        || ngx_http_appeal_add_handler(cmcf, NGX_HTTP_ACCESS_PHASE,
+                                       ngx_http_appeal_access_handler)
+           != NGX_OK
+        || ngx_http_appeal_add_handler(cmcf, NGX_HTTP_LOG_PHASE,
+                                       ngx_http_appeal_log_phase_handler)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_appeal_add_filter(cf);
+}

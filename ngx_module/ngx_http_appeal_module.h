@@ -1,0 +1,216 @@
+/* What the files of the edge module share; see docs/edge.md for the whole. */
+
+#ifndef _NGX_HTTP_APPEAL_MODULE_H_INCLUDED_
+#define _NGX_HTTP_APPEAL_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "keys.h"
+#include "limits.h"
+#include "problem.h"
+#include "siphash.h"
+#include "uuid7.h"
+
+
+/* how a request may be let in; one of the last is what a request came by */
+#define NGX_HTTP_APPEAL_OFF        0x0002
+#define NGX_HTTP_APPEAL_API_KEY    0x0004
+#define NGX_HTTP_APPEAL_ANONYMOUS  0x0008
+
+#define NGX_HTTP_APPEAL_METHODS    (NGX_HTTP_APPEAL_API_KEY                   \
+                                    |NGX_HTTP_APPEAL_ANONYMOUS)
+
+/* what becomes of a refusal */
+#define NGX_HTTP_APPEAL_BODY_PROBLEM     0
+#define NGX_HTTP_APPEAL_BODY_ERROR_PAGE  1
+
+/* an IPv4 address, or the /64 of an IPv6 one */
+#define NGX_HTTP_APPEAL_ADDRESS_SIZE     8
+
+#define NGX_HTTP_APPEAL_RANDOM_IDS       64
+
+
+typedef struct {
+    ngx_str_t                      path;
+    struct keys                   *keys;
+
+    /* the file that keys were read from, or that was too broken for it */
+    ngx_file_uniq_t                uniq;
+    off_t                          size;
+    struct timespec                changed;
+
+    ngx_msec_t                     checked;
+    unsigned                       young:1;     /* may change unseen */
+    unsigned                       broken:1;    /* and the log says so */
+} ngx_http_appeal_keys_t;
+
+
+typedef struct {
+    ngx_shm_zone_t                *zone;
+    ngx_str_t                      name;        /* of the policy */
+    ngx_uint_t                     source;      /* of the key */
+    ngx_http_complex_value_t      *value;       /* if that is a value */
+    struct limits_rate             rate;
+    int64_t                        cost;
+    ngx_uint_t                     only;        /* methods */
+} ngx_http_appeal_limit_t;
+
+
+/* One limit that was asked about a request. */
+
+typedef struct {
+    ngx_http_appeal_limit_t       *limit;
+    struct limits_charge           charge;
+} ngx_http_appeal_charged_t;
+
+
+/* The data of a shared memory zone that holds a table of limits. */
+
+typedef struct {
+    struct limits                 *table;
+    size_t                         size;
+    ngx_atomic_t                   passed;
+    ngx_atomic_t                   refused;
+} ngx_http_appeal_zone_sh_t;
+
+
+typedef struct {
+    ngx_http_appeal_zone_sh_t     *sh;
+    ngx_slab_pool_t               *shpool;
+} ngx_http_appeal_zone_t;
+
+
+/* The counters of all workers. */
+
+typedef struct {
+    ngx_uint_t                     layout;
+    ngx_atomic_t                   api_key;     /* requests let in */
+    ngx_atomic_t                   anonymous;
+    ngx_atomic_t                   refused[PROBLEM_REASONS];
+    ngx_atomic_t                   answers[6];  /* by hundreds of status */
+    ngx_atomic_t                   keys_loaded;
+    ngx_atomic_t                   keys_broken;
+    ngx_atomic_t                   not_logged;
+} ngx_http_appeal_counters_t;
+
+
+typedef struct {
+    ngx_array_t                    keys;        /* ngx_http_appeal_keys_t * */
+    ngx_array_t                    zones;       /* ngx_shm_zone_t * */
+    ngx_shm_zone_t                *counters;
+    ngx_str_t                      client_secret;
+
+    /* a worker's own */
+
+    u_char                         random[NGX_HTTP_APPEAL_RANDOM_IDS
+                                          * UUID7_RANDOM_SIZE];
+    size_t                         random_left;
+
+    time_t                         client_day;  /* days since 1970 */
+    u_char                         client_key[SIPHASH_KEY_SIZE];
+
+    time_t                         log_second;
+    ngx_uint_t                     log_lines;   /* in that second */
+    ngx_uint_t                     log_dropped;
+} ngx_http_appeal_main_conf_t;
+
+
+typedef struct {
+    ngx_uint_t                     methods;
+    ngx_uint_t                     body;
+    ngx_uint_t                     language;
+    ngx_flag_t                     request_id;
+    ngx_str_t                      region;
+    ngx_http_appeal_keys_t        *keys;
+    ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
+} ngx_http_appeal_loc_conf_t;
+
+
+/* What is known of a request; decided once, kept until its end. */
+
+typedef struct {
+    ngx_str_t                      auth;
+    ngx_str_t                      subject;
+    ngx_str_t                      roles;
+    ngx_str_t                      region;
+    ngx_str_t                      body;
+    ngx_str_t                      reason;
+    ngx_str_t                      request_id;
+    ngx_str_t                      client;
+    ngx_str_t                      args;
+    ngx_str_t                      args_source; /* what args was made of */
+
+    ngx_uint_t                     method;      /* 0: not let in */
+    ngx_str_t                      key;         /* the prefix of an API key */
+    struct limits_rate             rate;        /* that it has of its own */
+
+    ngx_http_appeal_loc_conf_t    *decided;     /* the rules that said so */
+    enum problem_reason            refused;
+    ngx_array_t                   *charged;     /* ngx_http_appeal_charged_t */
+} ngx_http_appeal_ctx_t;
+
+
+/* ngx_http_appeal_module.c */
+
+ngx_http_appeal_ctx_t *ngx_http_appeal_find_ctx(ngx_http_request_t *r);
+ngx_http_appeal_ctx_t *ngx_http_appeal_get_ctx(ngx_http_request_t *r);
+
+/* ngx_http_appeal_variables.c */
+
+ngx_int_t ngx_http_appeal_add_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_appeal_set_request_id(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx);
+size_t ngx_http_appeal_address(ngx_http_request_t *r,
+    u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE]);
+ngx_uint_t ngx_http_appeal_next_arg(u_char **p, u_char *end, ngx_str_t *arg,
+    ngx_str_t *key);
+char *ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* ngx_http_appeal_keys.c */
+
+char *ngx_http_appeal_api_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+struct keys *ngx_http_appeal_current_keys(ngx_http_request_t *r,
+    ngx_http_appeal_keys_t *file);
+
+/* ngx_http_appeal_limits.c */
+
+char *ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_appeal_charge(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    enum problem_reason *reason);
+int64_t ngx_http_appeal_now(void);
+int64_t ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx);
+
+/* ngx_http_appeal_answer.c */
+
+ngx_int_t ngx_http_appeal_add_filter(ngx_conf_t *cf);
+ngx_int_t ngx_http_appeal_refuse(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx);
+char *ngx_http_appeal_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+u_char *ngx_http_appeal_log_handler(ngx_http_request_t *r,
+    ngx_http_request_t *sr, u_char *buf, size_t len);
+
+/* ngx_http_appeal_metrics.c */
+
+ngx_int_t ngx_http_appeal_add_counters(ngx_conf_t *cf,
+    ngx_http_appeal_main_conf_t *amcf);
+ngx_http_appeal_counters_t *ngx_http_appeal_counters(
+    ngx_http_appeal_main_conf_t *amcf);
+ngx_int_t ngx_http_appeal_log_phase_handler(ngx_http_request_t *r);
+char *ngx_http_appeal_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+#define ngx_http_appeal_count(counter)                                        \
+    (void) ngx_atomic_fetch_add(&(counter), 1)
+
+
+extern ngx_module_t  ngx_http_appeal_module;
+
+
+#endif /* _NGX_HTTP_APPEAL_MODULE_H_INCLUDED_ */

@@ -1,0 +1,93 @@
+#!/usr/bin/env node
+// Writes docs/api/README.md from docs/openapi.yaml; with --check only says whether it is in step.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { parse } from 'yaml';
+
+const source = new URL('../docs/openapi.yaml', import.meta.url);
+const target = new URL('../docs/api/README.md', import.meta.url);
+const api = parse(readFileSync(source, 'utf8'));
+
+/** Follows a $ref inside the document. */
+const resolve = (node) =>
+  node?.$ref ? resolve(node.$ref.slice(2).split('/').reduce((at, step) => at[step], api)) : node;
+const cell = (text) => String(text ?? '').trim().replaceAll('|', '\\|').replace(/\s+/g, ' ');
+const fence = (value) =>
+  ['```json', typeof value === 'string' ? value.trim() : JSON.stringify(value, null, 2), '```', ''];
+
+/** What a value may be, in a few words. */
+function kind(schema) {
+  const s = resolve(schema) ?? {};
+  const variants = s.oneOf ?? s.anyOf;
+  if (variants) return variants.map(kind).join(' or ');
+  if (s.enum) return s.enum.map((v) => `\`${v}\``).join(', ');
+  const bounds = [
+    s.minimum !== undefined && `≥ ${s.minimum}`,
+    s.maximum !== undefined && `≤ ${s.maximum}`,
+    s.minLength && `≥ ${s.minLength} characters`,
+    s.maxLength && `≤ ${s.maxLength} characters`,
+  ].filter(Boolean);
+  const type = [s.type ?? 'any'].flat().join(' or ');
+  const name = type === 'array' ? `array of ${kind(s.items)}` : s.format ? `${type} (${s.format})` : type;
+  return [name, ...bounds].join(', ');
+}
+
+/** Rows of a table of members, nested ones with their path. */
+function members(schema, prefix = '') {
+  const s = resolve(schema) ?? {};
+  const parts = s.allOf ? s.allOf.map(resolve) : [s];
+  return parts.flatMap((part) =>
+    Object.entries(part.properties ?? {}).flatMap(([name, value]) => {
+      const own = resolve(value);
+      const inner = own.properties ? own : (own.oneOf ?? own.anyOf ?? []).map(resolve).find((v) => v.properties);
+      const row = `| \`${prefix}${name}\` | ${kind(own)} | ${part.required?.includes(name) ? 'yes' : ''} | ${cell(own.description)} |`;
+      return [row, ...(inner ? members(inner, `${prefix}${name}.`) : [])];
+    }),
+  );
+}
+
+function body(title, content) {
+  const out = [];
+  for (const [type, media] of Object.entries(content ?? {})) {
+    const rows = members(media.schema);
+    out.push(`${title} \`${type}\``, '');
+    if (rows.length) out.push('| Member | Type | Required | |', '|---|---|---|---|', ...rows, '');
+    for (const example of Object.values(media.examples ?? {})) out.push(...fence(resolve(example).value));
+    if (media.example !== undefined) out.push(...fence(media.example));
+  }
+  return out;
+}
+
+function operation(path, method, op, shared) {
+  const parameters = [...(shared ?? []), ...(op.parameters ?? [])].map(resolve);
+  const out = [`### ${method.toUpperCase()} ${path}`, '', op.summary ?? '', ''];
+  if (op.description) out.push(op.description.trim(), '');
+  if (parameters.length)
+    out.push('| Parameter | In | Type | Required | |', '|---|---|---|---|---|',
+      ...parameters.map((p) => `| \`${p.name}\` | ${p.in} | ${kind(p.schema)} | ${p.required ? 'yes' : ''} | ${cell(p.description)} |`), '');
+  if (op.requestBody) out.push(...body('Request', resolve(op.requestBody).content));
+  out.push('| Status | Meaning |', '|---|---|');
+  for (const [status, answer] of Object.entries(op.responses)) out.push(`| ${status} | ${cell(resolve(answer).description)} |`);
+  out.push('');
+  for (const [status, answer] of Object.entries(op.responses))
+    if (status.startsWith('2')) out.push(...body(`Answer ${status}`, resolve(answer).content));
+  return out;
+}
+
+const methods = ['get', 'post', 'put', 'patch', 'delete'];
+const page = [
+  `# ${api.info.title} ${api.info.version}`, '',
+  'Made from [openapi.yaml](../openapi.yaml) by `scripts/api-docs.mjs`; edit that file, not this one.', '',
+  (api.info.description ?? '').trim(), '',
+  ...Object.entries(api.paths).flatMap(([path, item]) =>
+    methods.filter((m) => item[m]).flatMap((m) => operation(path, m, item[m], item.parameters))),
+].join('\n').replace(/\n{3,}/g, '\n\n').trimEnd() + '\n';
+
+if (process.argv.includes('--check')) {
+  const current = readFileSync(target, 'utf8');
+  if (current !== page) {
+    console.error('docs/api/README.md is not in step with docs/openapi.yaml: run scripts/api-docs.mjs');
+    process.exit(1);
+  }
+} else {
+  writeFileSync(target, page);
+}
