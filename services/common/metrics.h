@@ -4,10 +4,11 @@
 
 #include "arena.h"
 
-/* A counter or gauge: define it static, register it once at start. Names as "otklik_intake_appeals_total". */
+/* A counter or gauge: define it static, register it once at start. Names as
+ * "otklik_intake_appeals_total". */
 struct metric {
     const char *name, *help;
-    const char *type;             /* "counter" or "gauge" */
+    const char *type; /* "counter" or "gauge" */
     double value;
     struct metric *next;
 };
@@ -18,7 +19,7 @@ struct histogram {
     const char *name, *help;
     uint64_t buckets[14];
     uint64_t count;
-    double sum;                   /* seconds */
+    double sum; /* seconds */
     struct histogram *next;
 };
 void histogram_register(struct histogram *h);

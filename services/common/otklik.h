@@ -26,22 +26,23 @@ static inline int str_eq(struct str a, struct str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-/* Every way a request can end badly; problem.c maps each to HTTP status, problem type and texts in both languages. */
+/* Every way a request can end badly; problem.c maps each to HTTP status, problem type and texts in
+ * both languages. */
 enum otk_err {
     OTK_OK = 0,
-    OTK_MALFORMED,           /* the body cannot be read: JSON, UTF-8, form encoding; detail names the place */
-    OTK_INVALID,             /* fields break their rules; the answer lists every one */
-    OTK_KEY_MISSING,         /* no Idempotency-Key */
-    OTK_KEY_REUSED,          /* same key, other request */
-    OTK_KEY_RUNNING,         /* same key, first request not finished */
+    OTK_MALFORMED, /* the body cannot be read: JSON, UTF-8, form encoding; detail names the place */
+    OTK_INVALID,   /* fields break their rules; the answer lists every one */
+    OTK_KEY_MISSING, /* no Idempotency-Key */
+    OTK_KEY_REUSED,  /* same key, other request */
+    OTK_KEY_RUNNING, /* same key, first request not finished */
     OTK_NOT_FOUND,
-    OTK_METHOD,              /* path known, method not */
+    OTK_METHOD, /* path known, method not */
     OTK_MEDIA_TYPE,
     OTK_TOO_LARGE,
     OTK_UNAUTHORIZED,
     OTK_FORBIDDEN,
-    OTK_UNAVAILABLE,         /* database away or queue full: try again, with Retry-After */
-    OTK_FULL,                /* no space left on the database's disk: 507 */
+    OTK_UNAVAILABLE, /* database away or queue full: try again, with Retry-After */
+    OTK_FULL,        /* no space left on the database's disk: 507 */
     OTK_INTERNAL,
     OTK_ERR_COUNT
 };

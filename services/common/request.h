@@ -17,37 +17,38 @@ enum role { ROLE_INTEGRATOR = 1, ROLE_STAFF = 2 };
 struct request {
     struct service *service;
     const struct route *route;
-    struct arena *arena;      /* lives until the reply is written */
-    void *state;              /* the handler's own, from ask to answer */
+    struct arena *arena; /* lives until the reply is written */
+    void *state;         /* the handler's own, from ask to answer */
 
     enum method method;
     struct str path;
     struct str query;
-    struct str path_arg;      /* what stood for {…} in the route's path; empty without one */
+    struct str path_arg; /* what stood for {…} in the route's path; empty without one */
     struct str content_type;
     struct str accept;
     struct str idempotency_key; /* header, unquoted; empty if absent */
     struct str if_none_match;
     struct str body;
-    enum lang lang;           /* from ?lang=, the cookie lang, Accept-Language; ru otherwise */
+    enum lang lang; /* from ?lang=, the cookie lang, Accept-Language; ru otherwise */
 
     /* who, as the edge says; never from the client */
-    struct str auth;          /* "api_key", "anonymous" */
+    struct str auth; /* "api_key", "anonymous" */
     struct str subject;
-    struct str client;        /* pseudonym of the address */
+    struct str client; /* pseudonym of the address */
     struct str request_id;
-    unsigned roles;           /* enum role bits */
-    int region;               /* 0: none */
+    unsigned roles; /* enum role bits */
+    int region;     /* 0: none */
 
-    union value *values;      /* one a row of route->fields, filled before ask is called */
-    int64_t started_us;       /* monotonic */
+    union value *values; /* one a row of route->fields, filled before ask is called */
+    int64_t started_us;  /* monotonic */
 };
 
-/* Answers; each finishes the request exactly once, copies nothing (bodies live in the arena) and may be called from ask or
- * answer. */
+/* Answers; each finishes the request exactly once, copies nothing (bodies live in the arena) and
+ * may be called from ask or answer. */
 void reply(struct request *r, int status, const char *content_type, struct str body);
 void reply_json(struct request *r, int status, struct str json);
-/* Adds a header to the coming reply; NAME is a literal, VALUE is copied and must hold no control characters. */
+/* Adds a header to the coming reply; NAME is a literal, VALUE is copied and must hold no control
+ * characters. */
 void reply_header(struct request *r, const char *name, struct str value);
 void reply_redirect(struct request *r, int status, struct str location);
 /* A problem document in the request's language. DETAIL may be empty: the code's own text then. */
@@ -55,7 +56,8 @@ void reply_problem(struct request *r, enum otk_err err, struct str detail);
 /* 422 naming every wrong field. */
 void reply_invalid(struct request *r, const struct field_error *errors, size_t n);
 
-/* Texts of problems and field errors for pages: the sentence for ERR or a field error code in LANG. */
+/* Texts of problems and field errors for pages: the sentence for ERR or a field error code in LANG.
+ */
 const char *problem_text(enum otk_err err, enum lang lang);
 
 #endif

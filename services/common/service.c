@@ -1,0 +1,362 @@
+/* A program that answers FastCGI requests.
+ *
+ * A request's way: serve (from the server) → router → roles → fields → the route's ask → … → reply.
+ * It counts as in hand until its handler has replied, even when the clock has answered for it:
+ * PostgreSQL slow or away must not keep a client longer than ANSWER_MS. */
+#include "service.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config.h"
+#include "exchange.h"
+#include "log.h"
+#include "router.h"
+
+enum {
+    ANSWER_MS = 1700, /* then 503; with the sweep below less than two seconds */
+    CLOCK_MS = 100,   /* between two looks at who waits too long */
+    STOP_MS = 10000,  /* for what is in flight at the end */
+    STOP_LOOK_MS = 20
+};
+
+static struct {
+    struct service *service;
+    struct server *server;
+    struct exchange *oldest, *newest; /* whose handler has not finished, in order of arrival */
+    long in_hand, queue_max;
+    int stopping;
+    uint64_t stop_at; /* ms of the loop */
+    int status;
+    uv_timer_t clock, stopper;
+    uv_signal_t on_term, on_int;
+} state;
+
+static struct metric requests_total = { .name = "otklik_requests_total",
+                                        .help = "Requests that reached the program",
+                                        .type = "counter" };
+static struct metric refused_total = { .name = "otklik_requests_refused_total",
+                                       .help =
+                                           "Requests answered 503 because too many were in hand",
+                                       .type = "counter" };
+static struct metric late_total = { .name = "otklik_requests_late_total",
+                                    .help =
+                                        "Requests answered 503 because the answer took too long",
+                                    .type = "counter" };
+static struct metric in_hand = { .name = "otklik_requests_in_hand",
+                                 .help = "Requests whose handler has not finished",
+                                 .type = "gauge" };
+static struct histogram duration = { .name = "otklik_request_duration_seconds",
+                                     .help =
+                                         "From the last byte of a request to its handler's end" };
+
+/* ---- what every program answers */
+
+static void live(struct request *r)
+{
+    reply_json(r, 200, STR("{\"status\":\"ok\"}\n"));
+}
+
+static void ready(struct request *r)
+{
+    int connections = db_connections(r->service->db), n = 0;
+    for (int i = 0; i < connections; i++) {
+        n += db_ready(r->service->db, i);
+    }
+    struct str body =
+        arena_printf(r->arena, "{\"status\":\"%s\",\"database_connections\":%d,\"ready\":%d}\n",
+                     n > 0 ? "ok" : "no database", connections, n);
+    if (body.p == NULL) {
+        reply_problem(r, OTK_INTERNAL, STR(""));
+        return;
+    }
+    reply_json(r, n > 0 ? 200 : 503, body);
+}
+
+static void metrics(struct request *r)
+{
+    in_hand.value = (double)state.in_hand;
+    struct str text = metrics_print(r->arena);
+    if (text.p == NULL) {
+        reply_problem(r, OTK_INTERNAL, STR(""));
+        return;
+    }
+    reply(r, 200, "text/plain; version=0.0.4; charset=utf-8", text);
+}
+
+static const struct route common_routes[] = {
+    { .method = METHOD_GET, .path = "/health/live", .ask = live },
+    { .method = METHOD_GET, .path = "/health/ready", .ask = ready },
+    { .method = METHOD_GET, .path = "/metrics", .ask = metrics },
+    { .path = NULL },
+};
+
+/* ---- a request's way */
+
+static int is_media_type(struct str header, const char *type)
+{
+    size_t n = strlen(type);
+    return header.n >= n && strncasecmp(header.p, type, n) == 0 &&
+           (header.n == n || header.p[n] == ';' || header.p[n] == ' ');
+}
+
+/* A charset other than UTF-8 would be read as rubbish. */
+static int is_utf8(struct request *r)
+{
+    struct str copy = arena_dup(r->arena, r->content_type);
+    const char *charset = copy.p == NULL ? NULL : strcasestr(copy.p, "charset=");
+    if (charset == NULL) {
+        return copy.p != NULL;
+    }
+    charset += strlen("charset=");
+    charset += *charset == '"';
+    return strncasecmp(charset, "utf-8", 5) == 0;
+}
+
+/* The query string without lang, which every address takes (?lang=en). .p is NULL when memory is
+ * out. */
+static struct str own_arguments(struct request *r)
+{
+    char *p = arena_alloc(r->arena, r->query.n + 1);
+    size_t n = 0;
+    if (p == NULL) {
+        return (struct str){ NULL, 0 };
+    }
+    for (size_t at = 0; at < r->query.n;) {
+        const char *end = memchr(r->query.p + at, '&', r->query.n - at);
+        size_t length = end == NULL ? r->query.n - at : (size_t)(end - r->query.p) - at;
+        if (length < 5 || memcmp(r->query.p + at, "lang=", 5) != 0) {
+            if (n > 0) {
+                p[n++] = '&';
+            }
+            memcpy(p + n, r->query.p + at, length);
+            n += length;
+        }
+        at += length + 1;
+    }
+    return (struct str){ p, n };
+}
+
+static enum otk_err read_fields(struct request *r, struct field_errors *errors, struct str *detail)
+{
+    const struct field *fields = r->route->fields;
+    size_t n = 0;
+    while (fields[n].name != NULL) {
+        n++;
+    }
+    r->values = arena_zero(r->arena, (n + 1) * sizeof *r->values);
+    if (r->values == NULL) {
+        return OTK_INTERNAL;
+    }
+    if (r->method == METHOD_GET) {
+        struct str query = own_arguments(r);
+        return query.p == NULL
+                   ? OTK_INTERNAL
+                   : fields_from_form(r->arena, fields, query, r->values, errors, detail, r->lang);
+    }
+    if (!is_utf8(r)) {
+        return OTK_MEDIA_TYPE;
+    }
+    if (is_media_type(r->content_type, "application/json")) {
+        return fields_from_json(r->arena, fields, r->body, r->values, errors, detail, r->lang);
+    }
+    if (is_media_type(r->content_type, "application/x-www-form-urlencoded")) {
+        return fields_from_form(r->arena, fields, r->body, r->values, errors, detail, r->lang);
+    }
+    return OTK_MEDIA_TYPE;
+}
+
+static void ask(struct request *r)
+{
+    const struct route *route = r->route;
+    if (route->roles != 0 && (r->roles & route->roles) == 0) {
+        int nobody = r->auth.n == 0 || str_eq(r->auth, STR("anonymous"));
+        reply_problem(r, nobody ? OTK_UNAUTHORIZED : OTK_FORBIDDEN, STR(""));
+        return;
+    }
+    if (route->fields != NULL) {
+        struct field_errors *errors = arena_zero(r->arena, sizeof *errors);
+        struct str detail = STR("");
+        enum otk_err err = errors == NULL ? OTK_INTERNAL : read_fields(r, errors, &detail);
+        if (err == OTK_OK && errors->n > 0) {
+            err = OTK_INVALID;
+        }
+        if (err != OTK_OK && err != OTK_INTERNAL && route->invalid != NULL) {
+            route->invalid(r, err, detail, errors);
+            return;
+        }
+        if (err == OTK_INVALID) {
+            reply_invalid(r, errors->list, errors->n);
+            return;
+        }
+        if (err != OTK_OK) {
+            reply_problem(r, err, detail);
+            return;
+        }
+    }
+    route->ask(r);
+}
+
+static void serve(void *data, struct call *call)
+{
+    struct service *s = data;
+    struct exchange *x = arena_zero(call->request.arena, sizeof *x);
+    if (x == NULL) {
+        log_write(LOG_ERROR, STR(""), "memory is out for a new request");
+        arena_free(call->request.arena); /* the connection waits in vain and nginx times out */
+        return;
+    }
+    x->call = call;
+    call->data = x;
+    x->r.service = s;
+    x->r.arena = call->request.arena;
+    x->r.started_us = (int64_t)(uv_hrtime() / 1000);
+    x->older = state.newest;
+    *(state.newest == NULL ? &state.oldest : &state.newest->newer) = x;
+    state.newest = x;
+    requests_total.value++;
+    state.in_hand++;
+
+    const char *allow = NULL;
+    enum otk_err err = exchange_read(x, &call->request);
+    if (err == OTK_OK) {
+        err = router_find(common_routes, &x->r, &allow);
+        if (err == OTK_NOT_FOUND) {
+            err = state.in_hand > state.queue_max ? OTK_UNAVAILABLE
+                                                  : router_find(s->routes, &x->r, &allow);
+            refused_total.value += err == OTK_UNAVAILABLE;
+        }
+    }
+    if (err == OTK_METHOD) {
+        reply_header(&x->r, "Allow", str_of(allow));
+    }
+    if (err != OTK_OK) {
+        reply_problem(&x->r, err, STR(""));
+        return;
+    }
+    ask(&x->r);
+}
+
+void exchange_finished(struct exchange *x)
+{
+    *(x->older == NULL ? &state.oldest : &x->older->newer) = x->newer;
+    *(x->newer == NULL ? &state.newest : &x->newer->older) = x->older;
+    state.in_hand--;
+    histogram_observe(&duration, (double)((int64_t)(uv_hrtime() / 1000) - x->r.started_us) / 1e6);
+}
+
+void exchange_release(struct exchange *x)
+{
+    if (x->finished && x->written) {
+        arena_free(x->r.arena);
+    }
+}
+
+static void on_clock(uv_timer_t *timer)
+{
+    (void)timer;
+    int64_t now = (int64_t)(uv_hrtime() / 1000);
+    for (struct exchange *x = state.oldest, *newer; x != NULL; x = newer) {
+        newer = x->newer;
+        if (now - x->r.started_us < ANSWER_MS * 1000LL) {
+            return;
+        }
+        if (!x->answered) {
+            late_total.value++;
+            exchange_time_out(x);
+        }
+    }
+}
+
+/* ---- beginning and end */
+
+static void close_all(void)
+{
+    server_close(state.server);
+    db_close(state.service->db);
+    uv_close((uv_handle_t *)&state.clock, NULL);
+    uv_close((uv_handle_t *)&state.stopper, NULL);
+    uv_close((uv_handle_t *)&state.on_term, NULL);
+    uv_close((uv_handle_t *)&state.on_int, NULL);
+}
+
+static void on_stop_look(uv_timer_t *timer)
+{
+    const struct service *s = state.service;
+    server_stop(state.server);
+    int busy = server_connections(state.server) > 0 || state.in_hand > 0 ||
+               (s->busy != NULL && s->busy(state.service));
+    if (busy && uv_now(timer->loop) < state.stop_at) {
+        return;
+    }
+    if (busy) {
+        log_write(LOG_WARN, STR(""), "stopped with %ld requests in hand", state.in_hand);
+        state.status = 1;
+    }
+    close_all();
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    (void)number;
+    if (state.stopping) {
+        _Exit(1);
+    }
+    log_write(LOG_INFO, STR(""), "stopping");
+    state.stopping = 1;
+    state.stop_at = uv_now(signal->loop) + STOP_MS;
+    if (state.service->stop != NULL) {
+        state.service->stop(state.service);
+    }
+    server_stop(state.server);
+    uv_timer_start(&state.stopper, on_stop_look, 0, STOP_LOOK_MS);
+}
+
+static void register_metrics(void)
+{
+    struct metric *all[] = { &requests_total, &refused_total, &late_total, &in_hand };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        metric_register(all[i]);
+    }
+    histogram_register(&duration);
+}
+
+int service_run(struct service *s)
+{
+    struct config config;
+    log_open(s->name, getenv("OTKLIK_LOG_LEVEL"));
+    if (config_read(&config) != 0) {
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    state.service = s;
+    state.queue_max = config.queue_max;
+    register_metrics();
+
+    s->loop = uv_default_loop();
+    s->db = db_open(s->loop, config.db, (int)config.db_connections, s->statements, s->nstatements);
+    if (s->db == NULL) {
+        log_write(LOG_ERROR, STR(""), "memory is out at the start");
+        return 1;
+    }
+    state.server = server_open(s->loop, config.socket, serve, s);
+    if (state.server == NULL || (s->start != NULL && s->start(s) != 0)) {
+        return 1;
+    }
+    uv_timer_init(s->loop, &state.clock);
+    uv_timer_init(s->loop, &state.stopper);
+    uv_timer_start(&state.clock, on_clock, CLOCK_MS, CLOCK_MS);
+    uv_signal_init(s->loop, &state.on_term);
+    uv_signal_init(s->loop, &state.on_int);
+    uv_signal_start(&state.on_term, on_signal, SIGTERM);
+    uv_signal_start(&state.on_int, on_signal, SIGINT);
+    log_write(LOG_INFO, STR(""), "started, version %s", OTK_VERSION);
+
+    uv_run(s->loop, UV_RUN_DEFAULT);
+
+    server_free(state.server);
+    uv_loop_close(s->loop);
+    log_write(LOG_INFO, STR(""), "stopped");
+    return state.status;
+}
