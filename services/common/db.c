@@ -289,7 +289,6 @@ static void prepare(struct connection *c)
 {
     const struct db *db = c->db;
     c->state = DB_PREPARING;
-    PQsetNoticeReceiver(c->pg, on_notice, c);
     int bad = PQsetnonblocking(c->pg, 1) != 0 || PQenterPipelineMode(c->pg) != 1;
     for (size_t i = 0; i < db->nstatements && !bad; i++) {
         bad = PQsendPrepare(c->pg, db->statements[i].name, db->statements[i].sql, 0, NULL) != 1;
@@ -336,6 +335,7 @@ static void start_connecting(struct connection *c)
         fail(c, "memory is out");
         return;
     }
+    PQsetNoticeReceiver(c->pg, on_notice, c);
     uv_timer_start(&c->timer, on_timer, CONNECT_MS, 0);
     /* libpq: before the first PQconnectPoll behave as if it had said WRITING. */
     if (PQstatus(c->pg) == CONNECTION_BAD || watch(c, UV_WRITABLE) != 0) {
