@@ -57,9 +57,11 @@ void log_write(enum log_level level, struct str request_id, const char *format, 
     }
     size_t length = (size_t)head;
     length += json_escape((struct str){ message, n }, line + length, sizeof line - 3 - length);
-    memcpy(line + length, "\"}\n", 3);
+    line[length++] = '"';
+    line[length++] = '}';
+    line[length++] = '\n';
     /* One write a line: lines of several processes do not mix. Where the log itself fails there is
      * nobody to tell. */
-    ssize_t written = write(STDERR_FILENO, line, length + 3);
+    ssize_t written = write(STDERR_FILENO, line, length);
     (void)written;
 }

@@ -315,10 +315,10 @@ static void on_signal(uv_signal_t *signal, int number)
 
 static void register_metrics(void)
 {
-    struct metric *all[] = { &requests_total, &refused_total, &late_total, &in_hand };
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        metric_register(all[i]);
-    }
+    metric_register(&requests_total);
+    metric_register(&refused_total);
+    metric_register(&late_total);
+    metric_register(&in_hand);
     histogram_register(&duration);
 }
 
