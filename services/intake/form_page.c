@@ -1,0 +1,242 @@
+/* The form: shown, taken without JavaScript, shown again with what is wrong.
+ *
+ * A letter taken here goes the same way as one through the API. Its Idempotency-Key was made with
+ * the page, so a second press of the button stores nothing twice. */
+#include "page.h"
+
+#include <stdio.h>
+#include <yajl/yajl_tree.h>
+
+#include "ids.h"
+#include "intake.h"
+#include "intake_queries.h"
+#include "language.h"
+#include "problem.h"
+
+enum { F_FORM_KEY = SUBMISSION_FIELDS, FORM_FIELDS };
+
+const struct field form_query_fields[] = { FIELD_END };
+
+const struct field form_fields[] = {
+    SUBMISSION_FIELD_ROWS,
+    [F_FORM_KEY] = { .name = "idempotency_key", .type = FIELD_LINE, .required = 1, .max = 255 },
+    FIELD_END,
+};
+
+/* What the inputs held, whether right or wrong: to show it again. */
+#define SHOWN(n)                        \
+    {                                   \
+        .name = (n), .type = FIELD_TEXT \
+    }
+static const struct field echo_fields[] = {
+    SHOWN("text"),    SHOWN("theme"),        SHOWN("point.lat"),     SHOWN("point.lon"),
+    SHOWN("address"), SHOWN("contact.name"), SHOWN("contact.email"), SHOWN("contact.phone"),
+    SHOWN("consent"), SHOWN("channel"),      SHOWN("external_id"),   SHOWN("idempotency_key"),
+    FIELD_END,
+};
+enum { ECHO_THEME = 1, ECHO_KEY = 11, ECHOES = 12 };
+
+/* What a showing of the form needs, from ask to answer. */
+struct form {
+    int status;
+    enum otk_err problem; /* of the whole request; OTK_OK: none */
+    struct str detail;
+    const struct field_errors *errors; /* NULL: none */
+    union value echo[ECHOES];
+};
+
+/* point.lat → point_lat: a dot is the template's own. */
+static struct str plain_name(struct arena *a, struct str name)
+{
+    struct str copy = arena_dup(a, name);
+    for (char *p = (char *)copy.p; p != NULL && *p != '\0'; p++) { /* ours since arena_dup */
+        *p = *p == '.' ? '_' : *p;
+    }
+    return copy;
+}
+
+/* Adds "name":"value" to an object being written; 0, or -1 when memory is out. */
+static int add_member(struct request *r, struct str *object, struct str name, struct str value)
+{
+    struct str key = plain_name(r->arena, name);
+    struct str quoted = key.p == NULL ? key : page_string(r, key);
+    struct str text = page_string(r, value);
+    if (quoted.p == NULL || text.p == NULL) {
+        return -1;
+    }
+    *object = arena_printf(r->arena, "%s%s%.*s:%.*s", object->p, object->n > 0 ? "," : "",
+                           (int)quoted.n, quoted.p, (int)text.n, text.p);
+    return object->p == NULL ? -1 : 0;
+}
+
+/* REGION is form.sql's answer without its braces, or empty when the database is away. */
+static struct str context_of(struct request *r, const struct form *f, struct str region)
+{
+    struct str none = { NULL, 0 }, values = STR(""), errors = STR("");
+    for (int i = 0; i < ECHOES; i++) {
+        if (f->echo[i].s.given &&
+            add_member(r, &values, str_of(echo_fields[i].name), f->echo[i].s.text) != 0) {
+            return none;
+        }
+    }
+    for (size_t i = 0; f->errors != NULL && i < f->errors->n; i++) {
+        const struct field_error *e = &f->errors->list[i];
+        struct str text = field_error_text(r->arena, e, r->lang);
+        if (text.p == NULL || add_member(r, &errors, e->field, text) != 0) {
+            return none;
+        }
+    }
+    char fresh[37];
+    struct str key = f->echo[ECHO_KEY].s.text;
+    if (key.n == 0 || f->problem == OTK_KEY_REUSED) { /* that key belongs to another letter */
+        if (uuid7(fresh, NULL) != 0) {
+            return none;
+        }
+        key = (struct str){ fresh, 36 };
+    }
+    struct str common = page_common(r), quoted = page_string(r, key);
+    struct str problem =
+        f->problem == OTK_OK ? STR("null") : page_problem(r, f->problem, f->detail);
+    if (common.p == NULL || quoted.p == NULL || problem.p == NULL) {
+        return none;
+    }
+    return arena_printf(
+        r->arena,
+        "{%s,\"values\":{%s},\"error_for\":{%s},\"has_errors\":%s,\"idempotency_key\":%.*s,"
+        "\"problem\":%s%s%.*s}",
+        common.p, values.p, errors.p, errors.n > 0 ? "true" : "false", (int)quoted.n, quoted.p,
+        problem.p, region.n > 0 ? "," : "", (int)region.n, region.p);
+}
+
+static void draw(struct request *r, const struct form *f, struct str region)
+{
+    page_draw(r, PAGE_FORM, f->status, context_of(r, f, region));
+}
+
+static void on_region(void *data, const struct db_result *result)
+{
+    struct request *r = data;
+    struct form *f = r->state;
+    struct str json = { "{}", 2 };
+    if (result->err == OTK_OK && PQntuples(result->res) == 1) {
+        json =
+            (struct str){ PQgetvalue(result->res, 0, 0), (size_t)PQgetlength(result->res, 0, 0) };
+    }
+    draw(r, f, (struct str){ json.p + 1, json.n - 2 });
+}
+
+/* Shows the form; without themes when the database is away: what was written stays in any case. */
+static void show(struct request *r, struct form *f)
+{
+    char region[8];
+    snprintf(region, sizeof region, "%d", r->region);
+    r->state = f;
+    const char *params[] = { region, language_tag(r->lang),
+                             f->echo[ECHO_THEME].s.given ? f->echo[ECHO_THEME].s.text.p : NULL };
+    if (db_ask(r->service->db, QUERY_INTAKE_FORM, params, on_region, r) != OTK_OK) {
+        draw(r, f, (struct str){ "", 0 });
+    }
+}
+
+void form_show(struct request *r)
+{
+    struct form *f = arena_zero(r->arena, sizeof *f);
+    if (f == NULL) {
+        reply_problem(r, OTK_INTERNAL, STR(""));
+        return;
+    }
+    f->status = 200;
+    show(r, f);
+}
+
+/* Shows the form again with what the body held. */
+static void show_again(struct request *r, enum otk_err err, struct str detail,
+                       const struct field_errors *errors)
+{
+    struct form *f = arena_zero(r->arena, sizeof *f);
+    struct field_errors *ignored = arena_zero(r->arena, sizeof *ignored);
+    struct str no_detail;
+    if (f == NULL || ignored == NULL ||
+        fields_from_form(r->arena, echo_fields, r->body, f->echo, ignored, &no_detail, r->lang) ==
+            OTK_INTERNAL) {
+        reply_problem(r, OTK_INTERNAL, STR(""));
+        return;
+    }
+    f->status = problem_of(err)->status;
+    f->errors = errors;
+    if (err != OTK_INVALID) {
+        f->problem = err;
+        f->detail = detail;
+    }
+    show(r, f);
+}
+
+void form_invalid(struct request *r, enum otk_err err, struct str detail,
+                  const struct field_errors *errors)
+{
+    show_again(r, err, detail, errors);
+}
+
+/* The stored letter's own page. BODY is the answer of submit.sql. */
+static void go_to_track(struct request *r, struct str body)
+{
+    char why[64];
+    yajl_val tree = yajl_tree_parse(body.p, why, sizeof why);
+    const char *track = tree == NULL
+                            ? NULL
+                            : YAJL_GET_STRING(yajl_tree_get(tree, (const char *[]){ "track", NULL },
+                                                            yajl_t_string));
+    struct str location = { NULL, 0 };
+    if (track != NULL) {
+        location = arena_printf(r->arena, "%s&new=1&lang=%s", track, language_tag(r->lang));
+    }
+    yajl_tree_free(tree);
+    if (location.p == NULL) {
+        reply_problem(r, OTK_INTERNAL, STR(""));
+        return;
+    }
+    reply_header(r, "Cache-Control", STR("no-store"));
+    reply_redirect(r, 303, location);
+}
+
+static void on_done(struct submission *s, enum otk_err err, int status, struct str body,
+                    const struct db_result *result)
+{
+    (void)status; /* of the first answer: 201 */
+    (void)result;
+    struct request *r = s->request;
+    if (err == OTK_OK) {
+        go_to_track(r, body);
+        return;
+    }
+    struct field_errors *errors = arena_zero(r->arena, sizeof *errors);
+    if (errors != NULL && err == OTK_INVALID) {
+        field_error_add(errors, STR("theme"), FE_NO_SUCH, 0);
+    }
+    show_again(r, err, STR(""), errors);
+}
+
+void form_take(struct request *r)
+{
+    struct field_errors *errors = arena_zero(r->arena, sizeof *errors);
+    struct str key = r->values[F_FORM_KEY].s.text;
+    if (errors == NULL) {
+        reply_problem(r, OTK_INTERNAL, STR(""));
+        return;
+    }
+    submission_check(r, errors);
+    if (!submission_key_good(key)) {
+        field_error_add(errors, STR("idempotency_key"), FE_FORM, 0);
+    }
+    if (errors->n > 0) {
+        show_again(r, OTK_INVALID, STR(""), errors);
+        return;
+    }
+    struct submission *s = r->region == 0 ? NULL : submission_make(r, key);
+    if (s == NULL) {
+        show_again(r, r->region == 0 ? OTK_FORBIDDEN : OTK_INTERNAL, STR(""), NULL);
+        return;
+    }
+    s->done = on_done;
+    batch_add(intake_of(r)->batch, s);
+}

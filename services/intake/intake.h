@@ -1,0 +1,21 @@
+/* What the parts of intake share: the process's own state. */
+#ifndef INTAKE_H
+#define INTAKE_H
+
+#include "batch.h"
+
+struct pages;
+struct forget;
+
+struct intake {
+    struct batch *batch;
+    struct pages *pages;
+    struct forget *forget;
+};
+
+static inline struct intake *intake_of(const struct request *r)
+{
+    return r->service->state;
+}
+
+#endif

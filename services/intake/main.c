@@ -1,0 +1,83 @@
+/* otklik-intake: every way in, tracking, the public pages. */
+#include <stdlib.h>
+
+#include "config.h"
+#include "forget.h"
+#include "intake.h"
+#include "intake_queries.h"
+#include "log.h"
+#include "pages.h"
+#include "submit.h"
+#include "themes.h"
+#include "track.h"
+
+/* Slots of appeal_count: intake counts below 100, routing from 100. A connection of this process
+ * takes one each from OTKLIK_SLOT on. */
+enum { SLOT_END = 100 };
+
+static const struct route routes[] = {
+    { .method = METHOD_POST,
+      .path = "/api/v1/appeals",
+      .fields = submit_fields,
+      .ask = submit_ask },
+    { .method = METHOD_GET,
+      .path = "/api/v1/appeals/{number}",
+      .fields = track_fields,
+      .ask = track_ask },
+    { .method = METHOD_GET,
+      .path = "/api/v1/themes",
+      .fields = form_query_fields,
+      .ask = themes_ask },
+    { .method = METHOD_GET, .path = "/", .ask = form_show },
+    { .method = METHOD_POST,
+      .path = "/",
+      .fields = form_fields,
+      .ask = form_take,
+      .invalid = form_invalid },
+    { .method = METHOD_GET,
+      .path = "/track",
+      .fields = track_page_fields,
+      .ask = track_show,
+      .invalid = track_invalid },
+    { .path = NULL },
+};
+
+static int start(struct service *s)
+{
+    static struct intake intake;
+    long slot;
+    if (config_number("OTKLIK_SLOT", 0, SLOT_END - db_connections(s->db), 0, &slot) != 0) {
+        return -1;
+    }
+    intake.batch = batch_open(s, (int)slot);
+    intake.forget = forget_start(s);
+    if (intake.batch == NULL || intake.forget == NULL) {
+        log_write(LOG_ERROR, STR(""), "memory is out at the start");
+        return -1;
+    }
+    intake.pages = pages_load(getenv("OTKLIK_WEB"));
+    if (intake.pages == NULL) {
+        return -1;
+    }
+    s->state = &intake;
+    return 0;
+}
+
+static void stop(struct service *s)
+{
+    struct intake *intake = s->state;
+    forget_stop(intake->forget);
+}
+
+int main(void)
+{
+    static struct service service = {
+        .name = "intake",
+        .routes = routes,
+        .statements = intake_queries,
+        .nstatements = INTAKE_QUERY_COUNT,
+        .start = start,
+        .stop = stop,
+    };
+    return service_run(&service);
+}

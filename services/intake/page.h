@@ -1,0 +1,20 @@
+/* What the pages share: how one is drawn. Inside of intake only. */
+#ifndef PAGE_H
+#define PAGE_H
+
+#include "pages.h"
+#include "template.h"
+
+enum page { PAGE_FORM, PAGE_TRACK, PAGE_COUNT };
+
+/* Answers with the page drawn from CONTEXT, a JSON object (NUL-terminated; .p NULL when memory ran
+ * out while it was made). */
+void page_draw(struct request *r, enum page page, int status, struct str context);
+/* S as JSON, null for no string; NUL-terminated like all below; .p NULL when memory is out. */
+struct str page_string(struct request *r, struct str s);
+/* Members every context has: lang, lang_ru, lang_en. */
+struct str page_common(struct request *r);
+/* {"title", "detail"} of an error; adds Retry-After to the reply. */
+struct str page_problem(struct request *r, enum otk_err err, struct str detail);
+
+#endif

@@ -1,0 +1,27 @@
+/* The public pages, drawn here so that they work without JavaScript: the form and the way of an
+ * appeal. */
+#ifndef PAGES_H
+#define PAGES_H
+
+#include "service.h"
+
+struct pages;
+
+/* Reads templates and texts from the folder WEB; NULL with the reason logged. */
+struct pages *pages_load(const char *web);
+
+/* GET / */
+extern const struct field form_query_fields[];
+void form_show(struct request *r);
+/* POST /: a letter without JavaScript. */
+extern const struct field form_fields[];
+void form_take(struct request *r);
+void form_invalid(struct request *r, enum otk_err err, struct str detail,
+                  const struct field_errors *errors);
+/* GET /track */
+extern const struct field track_page_fields[];
+void track_show(struct request *r);
+void track_invalid(struct request *r, enum otk_err err, struct str detail,
+                   const struct field_errors *errors);
+
+#endif

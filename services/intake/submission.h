@@ -1,0 +1,91 @@
+/* A letter as it was checked, on its way into the database. */
+#ifndef SUBMISSION_H
+#define SUBMISSION_H
+
+#include "service.h"
+
+/* Columns of a row, in the order of submit.sql's arrays ($3 …). */
+enum column {
+    COL_ID,
+    COL_RECEIVED,
+    COL_CODE,
+    COL_CODE_DIGEST,
+    COL_CLIENT,
+    COL_KEY,
+    COL_FINGERPRINT,
+    COL_CHANNEL,
+    COL_LANG,
+    COL_AUTH,
+    COL_CLIENT_HASH,
+    COL_REQUEST_ID,
+    COL_EXTERNAL_ID,
+    COL_TEXT,
+    COL_THEME,
+    COL_LAT,
+    COL_LON,
+    COL_ADDRESS,
+    COL_CONTACT_NAME,
+    COL_CONTACT_EMAIL,
+    COL_CONTACT_PHONE,
+    COL_CONSENT,
+    COLUMNS
+};
+
+struct submission {
+    struct request *request;
+    struct str columns[COLUMNS]; /* .p NULL: SQL null; in the request's arena */
+    /* What became of it. OK: STATUS and BODY (JSON) of the first answer. Otherwise how to refuse;
+     * RESULT is the database's, or NULL. */
+    void (*done)(struct submission *s, enum otk_err err, int status, struct str body,
+                 const struct db_result *result);
+    struct submission *next; /* of the batch's queue */
+    int tries;
+    int alone; /* it was in a batch that failed: it goes by itself */
+};
+
+/* Rows of a field table that describe a letter, and their numbers. */
+enum submission_field {
+    F_TEXT,
+    F_THEME,
+    F_LAT,
+    F_LON,
+    F_ADDRESS,
+    F_CONTACT_NAME,
+    F_CONTACT_EMAIL,
+    F_CONTACT_PHONE,
+    F_CONSENT,
+    F_CHANNEL,
+    F_EXTERNAL_ID,
+    SUBMISSION_FIELDS
+};
+extern const char *const submission_channels[];
+#define SUBMISSION_FIELD_ROWS                                                                   \
+    [F_TEXT] = { .name = "text", .type = FIELD_TEXT, .required = 1, .min = 1, .max = 10000 },   \
+    [F_THEME] = { .name = "theme", .type = FIELD_LINE, .min = 1, .max = 64 },                   \
+    [F_LAT] = { .name = "point.lat",                                                            \
+                .type = FIELD_NUMBER,                                                           \
+                .min = -90,                                                                     \
+                .max = 90,                                                                      \
+                .together = "point.lon" },                                                      \
+    [F_LON] = { .name = "point.lon",                                                            \
+                .type = FIELD_NUMBER,                                                           \
+                .min = -180,                                                                    \
+                .max = 180,                                                                     \
+                .together = "point.lat" },                                                      \
+    [F_ADDRESS] = { .name = "address", .type = FIELD_LINE, .min = 1, .max = 300 },              \
+    [F_CONTACT_NAME] = { .name = "contact.name", .type = FIELD_LINE, .min = 1, .max = 200 },    \
+    [F_CONTACT_EMAIL] = { .name = "contact.email", .type = FIELD_EMAIL, .min = 1, .max = 254 }, \
+    [F_CONTACT_PHONE] = { .name = "contact.phone", .type = FIELD_PHONE, .min = 1, .max = 40 },  \
+    [F_CONSENT] = { .name = "consent", .type = FIELD_LINE, .min = 1, .max = 32 },               \
+    [F_CHANNEL] = { .name = "channel", .type = FIELD_ENUM, .options = submission_channels },    \
+    [F_EXTERNAL_ID] = { .name = "external_id", .type = FIELD_LINE, .min = 1, .max = 128 }
+
+/* Rules that no single field can tell: consent for contacts, what only partners may say. */
+void submission_check(const struct request *r, struct field_errors *errors);
+/* 1 if KEY has the form of an Idempotency-Key: 1 to 255 visible ASCII characters. */
+int submission_key_good(struct str key);
+/* Makes the row out of the request's checked values and KEY; NULL when memory or randomness is out.
+ */
+struct submission *submission_make(struct request *r, struct str key);
+
+#endif

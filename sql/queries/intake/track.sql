@@ -1,0 +1,104 @@
+-- The way of one appeal, for whoever knows its number and its code, and the region it belongs to. appeal is null when there is none. One
+-- probe of appeal_by_number in each partition, then primary keys. MEASURED
+-- $1 region, $2 number, $3 digest of the code, $4 language, $5 for a page: with times in words
+select
+    jsonb_build_object('id', r.id, 'name', case $4::text when 'en' then r.name_en else r.name_ru end)::text as region,
+    (
+        select (jsonb_strip_nulls(jsonb_build_object(
+            'id', a.id,
+            'number', a.number,
+            'status', a.status,
+            'legal_class', a.legal_class,
+            'channel', a.channel,
+            'received_at', rfc3339(a.received_at),
+            'text', a.text,
+            'address', a.address,
+            'point', case when a.point is not null then jsonb_build_object('lat', st_y(a.point), 'lon', st_x(a.point)) end,
+            'theme', (
+                select jsonb_build_object(
+                    'code', t.code,
+                    'group', case $4::text when 'en' then coalesce(t.group_en, t.group_ru) else t.group_ru end,
+                    'name', case $4::text when 'en' then coalesce(t.name_en, t.name_ru) else t.name_ru end
+                )
+                from theme t
+                where t.region_id = a.region_id
+                  and t.id = a.theme_id
+            ),
+            'municipality', (
+                select jsonb_build_object(
+                    'id', m.id, 'name', case $4::text when 'en' then coalesce(m.name_en, m.name_ru) else m.name_ru end
+                )
+                from municipality m
+                where m.region_id = a.region_id
+                  and m.id = a.municipality_id
+            ),
+            'body', (
+                select jsonb_build_object(
+                    'id', b.id,
+                    'name', case $4::text when 'en' then coalesce(b.name_en, b.name_ru) else b.name_ru end,
+                    'centre', b.centre
+                )
+                from body b
+                where b.region_id = a.region_id
+                  and b.id = a.body_id
+            ),
+            'due', case when a.first_due_at is not null then jsonb_build_object(
+                'rule', (
+                    select jsonb_build_object(
+                        'code', d.code, 'name', case $4::text when 'en' then coalesce(d.name_en, d.name_ru) else d.name_ru end
+                    )
+                    from deadline_rule d
+                    where d.region_id = a.region_id
+                      and d.id = a.deadline_rule_id
+                ),
+                'first_answer_at', rfc3339(a.first_due_at),
+                'answer_at', rfc3339(a.final_due_at),
+                'first_local', case when $5::boolean then local_moment(a.first_due_at, r.time_zone, $4) end,
+                'final_local', case when $5::boolean then local_moment(a.final_due_at, r.time_zone, $4) end,
+                'explanation', case
+                    when $5::boolean then jsonb_build_object(
+                        'first', deadline_in_words(a.due_detail -> 'first', r.time_zone, $4),
+                        'final', deadline_in_words(a.due_detail -> 'final', r.time_zone, $4)
+                    )
+                    else a.due_detail
+                end
+            ) end,
+            'received_local', case when $5::boolean then local_moment(a.received_at, r.time_zone, $4) end,
+            'status_is', case when $5::boolean then jsonb_build_object(a.status, true) end
+        )) || jsonb_build_object('events', (
+            select jsonb_agg(
+                jsonb_strip_nulls(jsonb_build_object(
+                    'seq', e.seq,
+                    'at', rfc3339(e.at),
+                    'kind', e.kind,
+                    'detail', jsonb_strip_nulls(jsonb_build_object(
+                        'body', coalesce((
+                            select b.name_en
+                            from body b
+                            where $4::text = 'en'
+                              and b.region_id = a.region_id
+                              and b.name_ru = e.detail ->> 'body'
+                        ), e.detail ->> 'body'),
+                        'reasons', e.detail -> 'reasons',
+                        'reasons_is', case when $5::boolean and e.detail ? 'reasons' then (
+                            select jsonb_object_agg(w.reason, true)
+                            from jsonb_array_elements_text(e.detail -> 'reasons') as w (reason)
+                        ) end
+                    )),
+                    'at_local', case when $5::boolean then local_moment(e.at, r.time_zone, $4) end,
+                    'kind_is', case when $5::boolean then jsonb_build_object(e.kind, true) end
+                ))
+                order by e.seq
+            )
+            from appeal_event e
+            where e.region_id = a.region_id
+              and e.appeal_id = a.id
+        )))::text
+        from appeal a
+        where a.region_id = $1::smallint
+          and a.number = $2
+          and a.code_digest = $3::bytea
+        limit 1
+    ) as appeal
+from region r
+where r.id = $1::smallint;
