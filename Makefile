@@ -112,7 +112,7 @@ define unit_rules
 $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$1): $(call objects,$1 $(shell sed -n 's:^// sources\: *::p;10q' $1))
 	@mkdir -p $$(@D)
 	$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(shell sed -n 's:^// libs\: *::p;10q' $1) -lcmocka
-$(call objects,$1): INCLUDES += $(addprefix -I,$(sort $(dir $(shell sed -n 's:^// sources\: *::p;10q' $1))))
+$(call objects,$1): INCLUDES += $(addprefix -iquote ,$(sort $(dir $(shell sed -n 's:^// sources\: *::p;10q' $1))))
 endef
 $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_rules,$t)))
 

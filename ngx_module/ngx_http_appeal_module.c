@@ -336,6 +336,7 @@ ngx_http_appeal_find_api_key(ngx_http_request_t *r, ngx_str_t *key)
     ngx_table_elt_t  *header;
 
     n = 0;
+    ngx_str_null(key);
 
     for (part = &r->headers_in.headers.part; part; part = part->next) {
         header = part->elts;

@@ -42,6 +42,9 @@ static const struct {
     [FE_NO_SUCH] = { "no_such", { "Такого значения нет.", "There is no such value." } },
     [FE_NOT_ALLOWED] = { "not_allowed",
                          { "Это поле вам не доступно.", "You may not use this field." } },
+    [FE_ORDER] = { "order", { "Начало позже конца.", "The beginning lies behind the end." } },
+    [FE_SPAN] = { "span",
+                  { "Промежуток длиннее пяти лет.", "The span is longer than five years." } },
 };
 
 /* S cut to at most MAX bytes, between characters. */

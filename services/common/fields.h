@@ -69,6 +69,8 @@ enum field_code {
     FE_TOGETHER,
     FE_NO_SUCH,
     FE_NOT_ALLOWED,
+    FE_ORDER, /* the beginning lies behind the end */
+    FE_SPAN,  /* more than five years */
     FE_COUNT
 };
 
