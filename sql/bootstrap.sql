@@ -29,6 +29,9 @@ alter role otklik_reporting in database otklik set idle_in_transaction_session_t
 -- costs as much as running it; services/routing/queue.c says when to plan anew.
 alter role otklik_routing in database otklik set jit = off;
 alter role otklik_routing in database otklik set plan_cache_mode = force_generic_plan;
+-- The same holds for the statement that takes letters in; its look-ups are probes of keys whatever the tables hold.
+alter role otklik_intake in database otklik set jit = off;
+alter role otklik_intake in database otklik set plan_cache_mode = force_generic_plan;
 alter role otklik_reporting in database otklik set default_transaction_read_only = on;
 
 \connect otklik
