@@ -20,7 +20,6 @@ struct settings {
 };
 
 enum {
-    NAME_BYTES = 1000,
     FOLDED_BYTES = 512,
     POINTS = 300,  /* of a place whose name is not known are looked at */
     POINTS_FEW = 5 /* fewer say nothing */
@@ -73,36 +72,24 @@ static int read_known(struct catalogue *c)
 
 /* ---- reading */
 
-static struct str tidy(struct str s, char *out)
-{
-    size_t n = s.n < NAME_BYTES ? s.n : NAME_BYTES - 1;
-    while (n < s.n && n > 0 && ((unsigned char)s.p[n] & 0xC0) == 0x80) {
-        n--;
-    }
-    memcpy(out, s.p, n);
-    out[n] = '\0';
-    n = text_tidy(out, n);
-    text_clean(out, n);
-    return (struct str){ out, n };
-}
-
 /* Number of a body or place in its table; SIZE_MAX if the appeal names none. */
 static size_t number_of(struct names *table, struct str name)
 {
-    char tidied[NAME_BYTES];
-    struct str t = name.n == 0 ? name : tidy(name, tidied);
+    char tidied[TEXT_NAME];
+    struct str t = name.n == 0 ? name : text_name(name, tidied, sizeof(tidied));
     return t.n == 0 ? SIZE_MAX : names_add(table, t);
 }
 
 static size_t theme_of(struct catalogue *c, const struct record *r)
 {
-    char object[NAME_BYTES], group[NAME_BYTES], name[NAME_BYTES], key[3 * NAME_BYTES];
+    char object[TEXT_NAME], group[TEXT_NAME], name[TEXT_NAME], key[3 * TEXT_NAME];
     if (r->category.n == 0 || r->reason.n == 0) {
         return SIZE_MAX;
     }
-    struct str o = r->object.n == 0 ? STR("") : tidy(r->object, object);
-    int n = snprintf(key, sizeof(key), "%s%c%s%c%s", o.p, SEPARATOR, tidy(r->category, group).p,
-                     SEPARATOR, tidy(r->reason, name).p);
+    struct str o = r->object.n == 0 ? STR("") : text_name(r->object, object, sizeof(object));
+    int n = snprintf(key, sizeof(key), "%s%c%s%c%s", o.p, SEPARATOR,
+                     text_name(r->category, group, sizeof(group)).p, SEPARATOR,
+                     text_name(r->reason, name, sizeof(name)).p);
     return names_add(c->themes, (struct str){ key, (size_t)n });
 }
 

@@ -174,3 +174,16 @@ size_t text_clean(char *p, size_t n)
     }
     return cleaned;
 }
+
+struct str text_name(struct str s, char *out, size_t size)
+{
+    size_t n = s.n < size ? s.n : size - 1;
+    while (n < s.n && n > 0 && ((unsigned char)s.p[n] & 0xC0) == 0x80) {
+        n--;
+    }
+    memcpy(out, s.n == 0 ? "" : s.p, n);
+    out[n] = '\0';
+    n = text_tidy(out, n);
+    text_clean(out, n);
+    return (struct str){ out, n };
+}

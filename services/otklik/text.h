@@ -4,7 +4,7 @@
 
 #include "otklik.h"
 
-enum { TEXT_SHA256 = 65, TEXT_CODE = 65 };
+enum { TEXT_SHA256 = 65, TEXT_CODE = 65, TEXT_NAME = 1000 };
 
 /* SHA-256 of S in lower-case hexadecimal digits, NUL-terminated. */
 void text_sha256(struct str s, char out[TEXT_SHA256]);
@@ -12,6 +12,10 @@ void text_sha256(struct str s, char out[TEXT_SHA256]);
 /* Removes white space around S and makes one blank of any inside it, in place. Returns the new
  * length; S.p[length] is set to NUL if the text got shorter. */
 size_t text_tidy(char *p, size_t n);
+
+/* S as a name is kept and compared: cut between characters to fit SIZE bytes with its NUL, tidy,
+ * without control characters. Written to OUT. */
+struct str text_name(struct str s, char *out, size_t size);
 
 /* What makes two spellings of a place's name the same: letters in lower case, ё as е, № as n,
  * nothing but letters and digits, a word said twice in a row once ("округ № 7" and "Округ N 7" are

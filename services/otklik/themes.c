@@ -8,8 +8,9 @@
 
 #include "cli.h"
 #include "names.h"
+#include "text.h"
 
-enum { PAUSE_MS = 500, KEY_BYTES = 3000 };
+enum { PAUSE_MS = 500, KEY_BYTES = 3 * 1000 };
 
 struct themes {
     int region;
@@ -38,10 +39,13 @@ static void on_themes(void *data, size_t slot, const struct http_answer *answer)
     }
 }
 
+/* Names as the import of a catalogue keeps them: a file may have two blanks where the region has
+ * one. */
 static size_t make_key(struct str object, struct str group, struct str name, char out[KEY_BYTES])
 {
-    int n = snprintf(out, KEY_BYTES, "%.*s\x1f%.*s\x1f%.*s", (int)object.n, object.p, (int)group.n,
-                     group.p, (int)name.n, name.p);
+    char o[TEXT_NAME], g[TEXT_NAME], s[TEXT_NAME];
+    int n = snprintf(out, KEY_BYTES, "%s\x1f%s\x1f%s", text_name(object, o, sizeof(o)).p,
+                     text_name(group, g, sizeof(g)).p, text_name(name, s, sizeof(s)).p);
     return n < KEY_BYTES ? (size_t)n : KEY_BYTES - 1;
 }
 
