@@ -32,8 +32,41 @@ static void send_reply(struct exchange *x, struct str head, struct str body)
 static void send_last_resort(struct exchange *x)
 {
     send_reply(
-        x, STR("Status: 500\r\nContent-Type: application/problem+json; charset=utf-8\r\n\r\n"),
+        x,
+        STR("Status: 500 Internal Server Error\r\nContent-Type: application/problem+json; charset=utf-8\r\n\r\n"),
         STR("{\"type\":\"/problems/internal\",\"title\":\"Internal error\",\"status\":500}\n"));
+}
+
+/* Clients of HTTP/1.1 expect a phrase behind the number; nginx takes ours as it is. */
+static const char *phrase_of(int status)
+{
+    static const struct {
+        int status;
+        const char *phrase;
+    } phrases[] = {
+        { 200, "OK" },
+        { 201, "Created" },
+        { 303, "See Other" },
+        { 304, "Not Modified" },
+        { 400, "Bad Request" },
+        { 401, "Unauthorized" },
+        { 403, "Forbidden" },
+        { 404, "Not Found" },
+        { 405, "Method Not Allowed" },
+        { 409, "Conflict" },
+        { 413, "Content Too Large" },
+        { 415, "Unsupported Media Type" },
+        { 422, "Unprocessable Content" },
+        { 500, "Internal Server Error" },
+        { 503, "Service Unavailable" },
+        { 507, "Insufficient Storage" },
+    };
+    for (size_t i = 0; i < sizeof phrases / sizeof *phrases; i++) {
+        if (phrases[i].status == status) {
+            return phrases[i].phrase;
+        }
+    }
+    return "Other";
 }
 
 static void answer(struct exchange *x, int status, const char *content_type, struct str body)
@@ -45,8 +78,8 @@ static void answer(struct exchange *x, int status, const char *content_type, str
     }
     struct str head = { NULL, 0 };
     if (content_type == NULL || type.p != NULL) {
-        head = arena_printf(x->r.arena, "Status: %d\r\n%.*s%.*s\r\n", status, (int)type.n, type.p,
-                            (int)x->headers.n, x->headers.p);
+        head = arena_printf(x->r.arena, "Status: %d %s\r\n%.*s%.*s\r\n", status, phrase_of(status),
+                            (int)type.n, type.p, (int)x->headers.n, x->headers.p);
     }
     if (head.p == NULL) {
         log_write(LOG_ERROR, x->r.request_id, "memory is out while answering");

@@ -223,6 +223,7 @@ static void answer(struct carrier *c, struct submission *s, const PGresult *res,
         appeals_total.value++;
         hint(c->batch, c->region);
     } else {
+        s->replayed = 1;
         replayed_total.value++;
     }
     /* The answer lives in the database's result until this returns: the request keeps its own. */

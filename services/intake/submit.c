@@ -18,6 +18,9 @@ static void on_done(struct submission *s, enum otk_err err, int status, struct s
         reply_problem(r, err, STR(""));
     } else {
         reply_header(r, "Cache-Control", STR("no-store"));
+        if (s->replayed) {
+            reply_header(r, "Idempotency-Replayed", STR("true"));
+        }
         reply_json(r, status, body);
     }
 }

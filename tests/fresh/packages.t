@@ -24,8 +24,9 @@ for my $role (sort keys %programs) {
         my %missing;
         for my $library (`objdump -p $file` =~ /NEEDED\s+(\S+)/g) {
             my ($path) = grep { -e } map { ("$_/$library") } qw(/lib/x86_64-linux-gnu /usr/lib/x86_64-linux-gnu /lib/aarch64-linux-gnu /usr/lib/aarch64-linux-gnu);
-            my $owner = join '', map { (split /:/)[0] } (`dpkg-query --search '*/$library' 2>/dev/null` =~ /^(.+)/);
-            $missing{"$library of $owner"} = 1 unless $listed{$owner} || $always{$owner};
+            # Other architectures may have one of that name, too.
+            my @owners = map { (split /:/)[0] } split /\n/, `dpkg-query --search '*/$library' 2>/dev/null`;
+            $missing{"$library of @owners"} = 1 unless grep { $listed{$_} || $always{$_} } @owners;
         }
         is join(', ', sort keys %missing), '', "packages/$role.txt holds what " . ($file =~ s{.*/}{}r) . ' needs';
     }

@@ -71,15 +71,21 @@ select
                     'seq', e.seq,
                     'at', rfc3339(e.at),
                     'kind', e.kind,
-                    'detail', jsonb_strip_nulls(jsonb_build_object(
-                        'body', coalesce((
+                    'detail', (e.detail - '{text_sha256,lat,lon}'::text[]) || jsonb_strip_nulls(jsonb_build_object(
+                        'body', (
                             select b.name_en
                             from body b
                             where $4::text = 'en'
                               and b.region_id = a.region_id
                               and b.name_ru = e.detail ->> 'body'
-                        ), e.detail ->> 'body'),
-                        'reasons', e.detail -> 'reasons',
+                        ),
+                        'municipality', (
+                            select m.name_en
+                            from municipality m
+                            where $4::text = 'en'
+                              and m.region_id = a.region_id
+                              and m.name_ru = e.detail ->> 'municipality'
+                        ),
                         'reasons_is', case when $5::boolean and e.detail ? 'reasons' then (
                             select jsonb_object_agg(w.reason, true)
                             from jsonb_array_elements_text(e.detail -> 'reasons') as w (reason)
