@@ -67,12 +67,13 @@ for my $name (sort keys %victims) {
     for (1 .. 3) {
         sleep 0.5 + rand 0.7;
         # It may be just about to come back from the last death.
-        my $until = time + 3;
-        until ((my $pid = $victims{$name}->()) && kill 'KILL', $pid) {
-            last if time > $until;
-            sleep 0.01;
+        my ($until, $dead) = (time + 3, 0);
+        while (!$dead && time < $until) {
+            my $pid = $victims{$name}->();
+            $dead = $pid ? kill 'KILL', $pid : 0;
+            sleep 0.01 unless $dead;
         }
-        $kills++ if time <= $until;
+        $kills += $dead;
     }
     waitpid $replay, 0;
     my $status = $? >> 8;
