@@ -44,6 +44,7 @@ struct connection {
     PGconn *pg;
     uv_poll_t *poll; /* for the socket below */
     int socket;
+    int events; /* what it is polled for; 0: start it anew */
     uv_timer_t timer;
     uint64_t pause_ms;
     int held;
@@ -231,6 +232,7 @@ static void close_poll(struct connection *c)
         c->poll = NULL;
     }
     c->socket = -1;
+    c->events = 0;
 }
 
 /* Waits for EVENTS on libpq's present socket. -1 when it cannot. */
@@ -251,6 +253,12 @@ static int watch(struct connection *c, int events)
         c->poll->data = c;
         c->socket = socket;
     }
+    /* Each start costs epoll two system calls, with every statement. While it connects, libpq may
+     * have closed the socket and opened another of the same number, which epoll does not know. */
+    if (c->state != DB_CONNECTING && c->events == events) {
+        return 0;
+    }
+    c->events = c->state == DB_CONNECTING ? 0 : events;
     return uv_poll_start(c->poll, events, on_poll);
 }
 

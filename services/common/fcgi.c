@@ -156,12 +156,14 @@ static int next_pair(const unsigned char *p, size_t n, size_t *at, struct fcgi_p
     return 1;
 }
 
-/* Adds bytes to what grows in the arena; -1 when memory is out. */
-static int grow(struct arena *a, char **p, size_t *n, size_t *size, const char *bytes, size_t more)
+/* Adds bytes to what grows in the arena up to MAX; -1 when memory is out. */
+static int grow(struct arena *a, char **p, size_t *n, size_t *size, size_t max, const char *bytes,
+                size_t more)
 {
     if (more > *size - *n) {
         size_t wanted = *size < 2048 ? 2048 : *size * 2;
         wanted = wanted < *n + more ? *n + more : wanted;
+        wanted = wanted > max ? max : wanted; /* the last doubling would eat the arena up */
         char *bigger = arena_alloc(a, wanted);
         if (bigger == NULL) {
             return -1;
@@ -326,13 +328,13 @@ static int take_content(struct fcgi *f, const char *p, size_t n)
         return 0;
     }
     if (type == PARAMS) {
-        return n > FCGI_PARAMS_MAX - f->params.n
-                   ? too_large(f)
-                   : grow(r->arena, &f->params.p, &f->params.n, &f->params.size, p, n);
+        return n > FCGI_PARAMS_MAX - f->params.n ? too_large(f)
+                                                 : grow(r->arena, &f->params.p, &f->params.n,
+                                                        &f->params.size, FCGI_PARAMS_MAX, p, n);
     }
     return n > FCGI_BODY_MAX - f->body.n
                ? too_large(f)
-               : grow(r->arena, &f->body.p, &f->body.n, &f->body.size, p, n);
+               : grow(r->arena, &f->body.p, &f->body.n, &f->body.size, FCGI_BODY_MAX, p, n);
 }
 
 /* A record is complete. */

@@ -33,7 +33,7 @@ void field_reader_fail(struct field_reader *r, int row, enum field_code code, do
 void field_reader_fail_name(struct field_reader *r, struct str name, enum field_code code);
 /* 1 when the row may take a value; otherwise it had one, and that is an error. */
 int field_reader_first(struct field_reader *r, int row);
-/* Checks TEXT (valid UTF-8, lives as long as the arena) and puts it into the row's value. */
+/* Checks TEXT (valid UTF-8) and puts a copy of it into the row's value. */
 void field_reader_put(struct field_reader *r, int row, struct str text, enum raw raw);
 /* After everything was read: what is missing. */
 void field_reader_end(struct field_reader *r);

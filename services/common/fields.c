@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,11 +20,11 @@ static const struct {
     [FE_REQUIRED] = { "required", { "Заполните это поле.", "Fill in this field." } },
     [FE_TYPE] = { "type", { "Значение другого вида.", "The value is of another type." } },
     [FE_TOO_SHORT] = { "too_short",
-                       { "Слишком коротко: нужно не меньше %.0f знаков.",
-                         "Too short: at least %.0f characters are needed." } },
+                       { "Слишком коротко: нужно не меньше %.0f %s.",
+                         "Too short: the text needs at least %.0f %s." } },
     [FE_TOO_LONG] = { "too_long",
-                      { "Слишком длинно: можно не больше %.0f знаков.",
-                        "Too long: at most %.0f characters are allowed." } },
+                      { "Слишком длинно: можно не больше %.0f %s.",
+                        "Too long: the text may have at most %.0f %s." } },
     [FE_OUT_OF_RANGE] = { "out_of_range",
                           { "Число за пределами допустимого: граница %.15g.",
                             "The number is out of range: the bound is %.15g." } },
@@ -73,8 +74,13 @@ const char *field_code_name(enum field_code code)
 
 struct str field_error_text(struct arena *a, const struct field_error *e, enum lang lang)
 {
-    /* Each text is a format that takes the bound, or nothing. */
-    return arena_printf(a, codes[e->code].text[lang], e->bound);
+    static const char *const nouns[LANG_COUNT][2] = { { "знаков", "знака" },
+                                                      { "characters", "character" } };
+    /* не меньше 21 знака, but 11 знаков; at least 1 character. */
+    int one =
+        lang == LANG_RU ? fmod(e->bound, 10) == 1 && fmod(e->bound, 100) != 11 : e->bound == 1;
+    /* Each text is a format that takes the bound, the bound and its noun, or nothing. */
+    return arena_printf(a, codes[e->code].text[lang], e->bound, nouns[lang][one]);
 }
 
 /* ---- the reader */
@@ -187,11 +193,13 @@ static int has_controls(struct str s, int lines)
     return 0;
 }
 
+/* Code points of S as copy_text leaves it: CR LF is one, as browsers count for maxlength. */
 static size_t characters(struct str s)
 {
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
-        n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+        int pair = s.p[i] == '\r' && i + 1 < s.n && s.p[i + 1] == '\n';
+        n += ((unsigned char)s.p[i] & 0xc0) != 0x80 && !pair;
     }
     return n;
 }
@@ -368,7 +376,10 @@ static void put_number(struct field_reader *r, int row, struct str text, enum ra
     double number = whole ? (double)integer : strtod(copy.p, NULL);
     int bounded = f->min != 0 || f->max != 0;
     if (overflow || !isfinite(number) || (bounded && (number < f->min || number > f->max))) {
-        field_reader_fail(r, row, FE_OUT_OF_RANGE, number < f->min ? f->min : f->max);
+        /* Without bounds of its own the row has those of the type. */
+        double bound = whole ? (double)integer : copysign(DBL_MAX, number);
+        bound = !bounded ? bound : number < f->min ? f->min : f->max;
+        field_reader_fail(r, row, FE_OUT_OF_RANGE, bound);
         return;
     }
     if (whole) {

@@ -9,13 +9,9 @@ static int hex(char c)
                                   : -1;
 }
 
-/* Decodes + and %XX; .p is NULL when memory is out, *bad is set when it cannot be decoded. */
-static struct str decode(struct arena *a, struct str s, int *bad)
+/* Decodes + and %XX of S into P, which has room for S; *bad is set when it cannot be decoded. */
+static struct str decode(char *p, struct str s, int *bad)
 {
-    char *p = arena_alloc(a, s.n + 1);
-    if (p == NULL) {
-        return (struct str){ NULL, 0 };
-    }
     size_t n = 0;
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] != '%') {
@@ -30,7 +26,6 @@ static struct str decode(struct arena *a, struct str s, int *bad)
         p[n++] = (char)(high * 16 + low);
         i += 2;
     }
-    p[n] = '\0';
     size_t at;
     *bad = !utf8_valid((struct str){ p, n }, &at);
     return (struct str){ p, n };
@@ -61,7 +56,10 @@ enum otk_err fields_from_form(struct arena *a, const struct field *table, struct
                               enum lang lang)
 {
     struct field_reader r;
-    if (field_reader_init(&r, a, table, values, errors) != 0) {
+    /* What is decoded is never longer: it stands where it stood. A piece of memory a pair would let
+     * a body of "a=&a=&…" use up the request's arena. */
+    char *decoded = arena_alloc(a, body.n);
+    if (decoded == NULL || field_reader_init(&r, a, table, values, errors) != 0) {
         return OTK_INTERNAL;
     }
     for (size_t at = 0, n; at < body.n; at += n + 1) {
@@ -74,17 +72,12 @@ enum otk_err fields_from_form(struct arena *a, const struct field *table, struct
         const char *equals = memchr(p, '=', n);
         size_t name_length = equals == NULL ? n : (size_t)(equals - p);
         int bad = 0;
-        struct str name = decode(a, (struct str){ p, name_length }, &bad);
-        if (name.p == NULL) {
-            return OTK_INTERNAL;
-        }
+        struct str name = decode(decoded + at, (struct str){ p, name_length }, &bad);
         int row = bad ? -1 : row_of(&r, name);
         struct str value = { "", 0 };
         if (!bad && equals != NULL) {
-            value = decode(a, (struct str){ equals + 1, n - name_length - 1 }, &bad);
-        }
-        if (value.p == NULL || r.no_memory) {
-            return OTK_INTERNAL;
+            size_t before = name_length + 1;
+            value = decode(decoded + at + before, (struct str){ equals + 1, n - before }, &bad);
         }
         if (bad) {
             return malformed(a, at, detail, lang);
@@ -93,6 +86,9 @@ enum otk_err fields_from_form(struct arena *a, const struct field *table, struct
             field_reader_fail_name(&r, name, FE_UNKNOWN);
         } else if (field_reader_first(&r, row)) {
             field_reader_put(&r, row, value, RAW_FORM);
+        }
+        if (r.no_memory) {
+            return OTK_INTERNAL;
         }
     }
     field_reader_end(&r);

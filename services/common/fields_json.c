@@ -111,7 +111,9 @@ static int on_key(void *data, const unsigned char *p, size_t n)
     struct str path = path_of(j);
     int known = 0;
     j->row = -1;
-    for (size_t i = 0; i < j->r.rows && !known; i++) {
+    /* {"point.lat": 1} is not {"point": {"lat": 1}}: a dot in a key names nothing of ours. */
+    size_t rows = memchr(p, '.', n) == NULL ? j->r.rows : 0;
+    for (size_t i = 0; i < rows && !known; i++) {
         const char *name = j->r.table[i].name;
         if (str_eq(path, str_of(name))) {
             j->row = (int)i;

@@ -198,13 +198,20 @@ static void ask(struct request *r)
     route->ask(r);
 }
 
+/* Nobody's exchange: the call itself is all there is. */
+static void on_dropped(struct call *call)
+{
+    arena_free(call->request.arena);
+}
+
 static void serve(void *data, struct call *call)
 {
     struct service *s = data;
     struct exchange *x = arena_zero(call->request.arena, sizeof *x);
     if (x == NULL) {
         log_write(LOG_ERROR, STR(""), "memory is out for a new request");
-        arena_free(call->request.arena); /* the connection waits in vain and nginx times out */
+        /* The connection knows the call: only the server may part them. */
+        server_reply(call, STR("Status: 503\r\nRetry-After: 2\r\n\r\n"), STR(""), on_dropped);
         return;
     }
     x->call = call;
