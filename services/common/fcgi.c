@@ -161,7 +161,8 @@ static int grow(struct arena *a, char **p, size_t *n, size_t *size, size_t max, 
                 size_t more)
 {
     if (more > *size - *n) {
-        size_t wanted = *size < 2048 ? 2048 : *size * 2;
+        /* By four: what was too small stays in the arena. */
+        size_t wanted = *size < 2048 ? 2048 : *size * 4;
         wanted = wanted < *n + more ? *n + more : wanted;
         wanted = wanted > max ? max : wanted; /* the last doubling would eat the arena up */
         char *bigger = arena_alloc(a, wanted);

@@ -67,6 +67,10 @@ static void json_strings_are_escaped(void **state)
     assert_string_equal(json_string(a, STR("")).p, "\"\"");
     char small[4];
     assert_int_equal(json_escape(STR("ab\x01"), small, sizeof small), 2); /* never half an escape */
+    assert_int_equal(json_escape(STR("abcё"), small, sizeof small), 3);   /* nor half a letter */
+    assert_int_equal(json_escape(STR("ab😀"), small, sizeof small), 2);
+    assert_int_equal(json_escape(STR("ёёё"), small, sizeof small), 4);
+    assert_int_equal(json_escape(STR("😀"), small, sizeof small), 4);
     arena_free(a);
 }
 

@@ -261,6 +261,40 @@ static void a_body_too_large_is_drained_and_reported(void **state)
     fcgi_close(&f);
 }
 
+/* Without CONTENT_LENGTH the body's memory doubles as it grows: no size may need more than a
+ * request has. */
+static void a_body_of_any_size_fits_without_its_length(void **state)
+{
+    (void)state;
+    static const size_t first[] = { 1, 2048, 32768, 65528, 65535 };
+    static char body[FCGI_BODY_MAX];
+    memset(body, 'x', sizeof body);
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        for (size_t less = 0; less < 512; less += 255) {
+            script.n = 0;
+            begin(1, 1, 1);
+            record(PARAMS, 1, "", 0, 0);
+            size_t length = sizeof body - less, at = 0;
+            for (size_t n; at < length; at += n) {
+                n = at == 0 ? first[i] : 65535;
+                n = length - at < n ? length - at : n;
+                record(IN, 1, body + at, n, 0);
+            }
+            record(IN, 1, "", 0, 0);
+            struct fcgi f;
+            fcgi_init(&f);
+            at = 0;
+            assert_int_equal(feed(&f, 65536, &at), FCGI_REQUEST);
+            struct fcgi_request r = fcgi_take(&f);
+            assert_int_equal(r.body.n, length);
+            /* Half of it is left for the handler. */
+            assert_non_null(arena_alloc(r.arena, FCGI_ARENA_MAX / 2));
+            arena_free(r.arena);
+            fcgi_close(&f);
+        }
+    }
+}
+
 static void a_false_content_length_is_only_a_hint(void **state)
 {
     (void)state;
@@ -489,6 +523,7 @@ int main(void)
         cmocka_unit_test_setup(long_values_and_long_forms_are_read, start),
         cmocka_unit_test_setup(lengths_that_do_not_add_up_end_the_connection, start),
         cmocka_unit_test_setup(a_body_too_large_is_drained_and_reported, start),
+        cmocka_unit_test_setup(a_body_of_any_size_fits_without_its_length, start),
         cmocka_unit_test_setup(a_false_content_length_is_only_a_hint, start),
         cmocka_unit_test_setup(too_many_parameters_are_drained_and_reported, start),
         cmocka_unit_test_setup(records_out_of_order_end_the_connection, start),
