@@ -22,33 +22,48 @@ const struct field summary_fields[] = {
     FIELD_END,
 };
 
-static long year_of(const union value *date)
+/* Both YYYY-MM-DD, FROM not after TO: the year apart, dates of this form sort as text. */
+static int is_too_long(const char *from, const char *to)
 {
-    time_t now = time(NULL);
-    struct tm utc;
-    gmtime_r(&now, &utc);
-    return date->s.given ? strtol(date->s.text.p, NULL, 10) : utc.tm_year + 1900;
+    long years = strtol(to, NULL, 10) - strtol(from, NULL, 10);
+    return years > YEARS_MAX || (years == YEARS_MAX && strcmp(to + 4, from + 4) > 0);
 }
 
-/* Dates of this form sort as text. */
 static void check_span(const struct request *r, struct field_errors *errors)
 {
     const union value *from = &r->values[F_FROM], *to = &r->values[F_TO];
-    if (from->s.given && to->s.given && strcmp(from->s.text.p, to->s.text.p) > 0) {
+    if (!from->s.given) { /* then it is thirty days */
+        return;
+    }
+    char today[16];
+    time_t now = time(NULL);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    strftime(today, sizeof today, "%Y-%m-%d", &utc);
+    const char *first = from->s.text.p, *last = to->s.given ? to->s.text.p : today;
+    if (to->s.given && strcmp(first, last) > 0) {
         field_error_add(errors, STR("from"), FE_ORDER, 0);
         field_error_add(errors, STR("to"), FE_ORDER, 0);
-    } else if (from->s.given && labs(year_of(to) - year_of(from)) > YEARS_MAX) {
+    } else if (is_too_long(first, last)) {
         field_error_add(errors, STR("from"), FE_SPAN, 0);
+        if (to->s.given) {
+            field_error_add(errors, STR("to"), FE_SPAN, 0);
+        }
     }
 }
 
-/* By ?format=, else by Accept. */
+static int accepts(const struct request *r, const char *type)
+{
+    return memmem(r->accept.p, r->accept.n, type, strlen(type)) != NULL;
+}
+
+/* By ?format=, else by Accept: who takes both gets JSON. */
 static int wants_csv(const struct request *r)
 {
     if (r->values[F_FORMAT].e.given) {
         return strcmp(r->values[F_FORMAT].e.text.p, "csv") == 0;
     }
-    return memmem(r->accept.p, r->accept.n, "text/csv", strlen("text/csv")) != NULL;
+    return accepts(r, "text/csv") && !accepts(r, "application/json");
 }
 
 static void on_summary(void *data, const struct db_result *result)

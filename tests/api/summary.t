@@ -8,7 +8,7 @@ use Otklik::Command;
 use Otklik::Test;
 
 my $staff = $ENV{OTKLIK_STAFF_KEY};
-sub report { my ($query, %o) = @_; return get("/api/v1/reports/summary$query", key => $staff, %o) }
+sub report { my ($query, %o) = @_; return get('/api/v1/reports/summary' . ($query // ''), key => $staff, %o) }
 
 appeal({ theme => $_->[0], point => { lat => $_->[1], lon => $_->[2] } }, key => $ENV{OTKLIK_API_KEY})
     for (['light.street', 57.8, 61.2]) x 3, ['housing.lift', 57.8, 61.2], ['road.pothole', 0, 0];
@@ -53,13 +53,28 @@ is $lines[0], "\x{feff}номер,код,название,получено,на�
 is scalar @lines - 1, scalar @{ report('?by=theme')->{json}{rows} }, 'a line for each row';
 ok grep(/\A\d+,light\.street,"Не горят фонари",\d+,\d+,\d+\z/, @lines), 'as RFC 4180 has it' or diag $text;
 like report('?by=theme', headers => { Accept => 'text/csv' })->{headers}{'content-type'}, qr{\Atext/csv}, 'or by Accept';
+like report('?by=theme', headers => { Accept => 'application/json, text/csv' })->{headers}{'content-type'}, qr{\Aapplication/json}, 'who takes both gets JSON';
+my $quoted = 'Отдел "Дороги, мосты" ' . new_key();
+sql("insert into theme (region_id, code, group_ru, name_ru) values (90, 'test.quoted', 'Проверка', '$quoted')");
+appeal({ theme => 'test.quoted' }, key => $ENV{OTKLIK_API_KEY});
+utf8::decode(my $with_quotes = report('?by=theme&format=csv')->{content});
+my ($cell) = $with_quotes =~ /,test\.quoted,"((?:[^"]|"")*)",1,/;
+is $cell =~ s/""/"/gr, $quoted, 'a name with quotes and a comma stays one cell';
+
+is report('?from=2021-02-01&to=2026-02-01')->{status}, 200, 'five years to the day are not too many';
+is report('?to=0001-01-01')->{json}{from}, '0001-01-01', 'time begins with the year 1';
+is report('?from=2031-01-01&by=day')->{json}{to}, '2031-01-01', 'a day that has not come is a report of nothing';
 
 my %wrong = (
     '?by=colour' => ['by not_an_option'],
     '?from=yesterday' => ['from form'],
     '?from=2026-02-30' => ['from form'],
     '?from=2026-03-01&to=2026-02-01' => ['from order', 'to order'],
-    '?from=2010-01-01&to=2026-02-01' => ['from span'],
+    '?from=2010-01-01&to=2026-02-01' => ['from span', 'to span'],
+    '?from=2021-02-01&to=2026-02-02' => ['from span', 'to span'],
+    '?from=2010-01-01' => ['from span'],
+    '?from=0000-01-01' => ['from form'],
+    '?by=day&by=theme' => ['by duplicate'],
     '?colour=red&format=xml' => ['colour unknown', 'format not_an_option'],
 );
 for my $query (sort keys %wrong) {
@@ -68,14 +83,29 @@ for my $query (sort keys %wrong) {
     is_deeply [sort map { "$_->{field} $_->{code}" } @{ $answer->{json}{errors} }], $wrong{$query}, "$query: and why";
 }
 
+# A letter waits in "not known yet" until routing has found its place: it is never counted twice, nor lost in between.
+wait_for(sub { sql("select count(*) from outbox where topic = 'route'") eq '0' }, 20, 'routing');
+sv('down', 'routing');
+sub row { my ($by, $name) = @_; my ($row) = grep { $_->{name} eq $name } @{ report("?by=$by")->{json}{rows} }; return $row // { received => 0, routed => 0 } }
+my $total = report()->{json}{total};
+my %waiting = map { $_ => row($_, 'Пока не определено')->{received} } qw(body municipality);
+my $letter = appeal({ theme => 'light.street', point => { lat => 57.8, lon => 61.2 } }, key => $ENV{OTKLIK_API_KEY});
+is row($_, 'Пока не определено')->{received}, $waiting{$_} + 1, "by $_: not known at first" for sort keys %waiting;
+is report()->{json}{total}{received}, $total->{received} + 1, 'counted at once';
+is report()->{json}{total}{routed}, $total->{routed}, 'not routed yet';
+sv('up', 'routing');
+wait_for(sub { sql("select status from appeal where id = '$letter->{id}'") eq 'routed' }, 20, 'routing');
+is row($_, 'Пока не определено')->{received}, $waiting{$_}, "by $_: known now" for sort keys %waiting;
+is report()->{json}{total}{received}, $total->{received} + 1, 'still counted once';
+is report()->{json}{total}{routed}, $total->{routed} + 1, 'and routed';
+
 is get('/api/v1/reports/summary')->{status}, 401, 'not for nobody';
 is get('/api/v1/reports/summary', key => $ENV{OTKLIK_API_KEY})->{status}, 403, 'not for a partner';
 my $made = otklik('keys', 'add', '--file', test_dir() . '/etc/keys', '--subject', 'other-staff', '--roles', 'staff', '--region', '67');
 my ($other) = $made->{out} =~ /(otk_\w+)/;
-wait_for(sub { report('', key => $other)->{status} == 200 }, 5, 'the edge to know the new key');
-my $answer = report('?by=theme', key => $other);
-my $foreign = $answer->{json};
-is $foreign->{region}, 67, 'the staff of another region' or diag $answer->{content};
+# Each process of the edge reads the file for itself: ask until it is known, and take that answer.
+my $foreign = wait_for(sub { my $a = report('?by=theme', key => $other); $a->{status} == 200 && $a }, 5, 'the edge to know the new key')->{json};
+is $foreign->{region}, 67, 'the staff of another region';
 is_deeply $foreign->{rows}, [], 'sees its own, not ours';
 
 done_testing;
