@@ -13,9 +13,10 @@ PORT ?= 8080
 DIR = var
 # One folder or file of tests; all without it.
 T =
-# make bench: which one, on what.
+# make bench: which one, on what. make fuzz: which one, how long.
 NAME =
 DATA =
+SECONDS = 60
 
 BUILD = $(if $(SAN),build-san,build)
 CC = gcc
@@ -45,7 +46,7 @@ MODULE = $(if $(wildcard ngx_module/config),$(BUILD)/ngx_module/ngx_http_appeal_
 UNIT_SOURCES = $(wildcard tests/unit/*_test.c)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 
-.PHONY: all help programs module unit-tests install run stop status test fresh bench lint clean
+.PHONY: all help programs module unit-tests install run stop status test fresh bench fuzz lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -62,6 +63,7 @@ help:
 	@echo 'make fresh               both of the above in a minimal Debian root'
 	@echo 'make lint [FIX=1]        static checks (FIX=1 formats C first)'
 	@echo 'make bench NAME=intake [DATA=FILE]'
+	@echo 'make fuzz NAME=fields [SECONDS=60]'
 	@echo 'make install [DESTDIR=] [PREFIX=/usr/local]'
 	@echo 'make clean               remove what was built; var/ stays'
 
@@ -116,6 +118,18 @@ $(call objects,$1): INCLUDES += $(addprefix -iquote ,$(sort $(dir $(shell sed -n
 endef
 $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_rules,$t)))
 
+# ---- fuzzers: libFuzzer with both sanitizers; the first lines name what is linked, as above
+
+# $1 source
+define fuzz_rules
+$(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/fuzz/%,$1): $1 $(shell sed -n 's:^// sources\: *::p;10q' $1) $(wildcard services/common/*.h ngx_module/*.h)
+	@mkdir -p $$(@D)
+	clang -std=c11 -O1 -g $$(WARNINGS) -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined $$(CPPFLAGS) $(addprefix -iquote ,$(sort $(dir $(shell sed -n 's:^// sources\: *::p;10q' $1)))) \
+		-o $$@ $$(filter %.c,$$^) $(shell sed -n 's:^// libs\: *::p;10q' $1)
+endef
+$(foreach f,$(wildcard tests/fuzz/*_fuzz.c),$(eval $(call fuzz_rules,$f)))
+
 # ---- install
 
 install: all
@@ -148,6 +162,17 @@ bench:
 	@scripts/packages run build bench
 	@$(MAKE) --silent all
 	@BUILD=$(BUILD) DATA='$(DATA)' 'bench/$(NAME)' $(DATA)
+
+# What it finds stays in BUILD/fuzz/NAME.corpus for the next time; an input that fails is named and kept.
+fuzz:
+	@test -f 'tests/fuzz/$(NAME)_fuzz.c' || { \
+		echo 'make fuzz NAME=… [SECONDS=60]: one of' $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c)) >&2; exit 2; }
+	@scripts/packages build fuzz
+	@$(MAKE) --silent '$(BUILD)/fuzz/$(NAME)'
+	@mkdir -p '$(BUILD)/fuzz/$(NAME).corpus'
+	@'$(BUILD)/fuzz/$(NAME)' -max_total_time='$(SECONDS)' -timeout=10 -print_final_stats=1 \
+		-artifact_prefix='$(BUILD)/fuzz/$(NAME)-' $(addprefix -dict=,$(wildcard tests/fuzz/$(NAME).dict)) \
+		'$(BUILD)/fuzz/$(NAME).corpus'
 
 lint:
 	@scripts/packages build lint

@@ -1,5 +1,5 @@
-// The FastCGI codec under any bytes in any slices: no crash, no leak, no more memory than its
-// limits. sources: services/common/fcgi.c services/common/arena.c
+// The FastCGI codec under any bytes in any slices: no crash, no leak, and its limits hold.
+// sources: services/common/fcgi.c services/common/arena.c
 #include <assert.h>
 #include <stdlib.h>
 
