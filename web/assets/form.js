@@ -123,8 +123,8 @@ function saveSoon() {
 function save() {
   clearTimeout(saving);
   saving = 0;
-  if (busy) {
-    return;
+  if (busy || form.hidden) {
+    return; // on its way, or taken: what was typed last must not come back as a new draft
   }
   draft.values = readForm();
   if (Object.keys(draft.values).length === 0 && draft.sent.length === 0) {
