@@ -39,7 +39,7 @@ function members(schema, prefix = '') {
     Object.entries(part.properties ?? {}).flatMap(([name, value]) => {
       const own = resolve(value);
       const inner = own.properties ? own : (own.oneOf ?? own.anyOf ?? []).map(resolve).find((v) => v.properties);
-      const row = `| \`${prefix}${name}\` | ${kind(own)} | ${part.required?.includes(name) ? 'yes' : ''} | ${cell(own.description)} |`;
+      const row = `| \`${prefix}${name}\` | ${kind(own)} | ${part.required?.includes(name) ? 'yes' : ''} | ${cell(value.description ?? own.description)} |`;
       return [row, ...(inner ? members(inner, `${prefix}${name}.`) : [])];
     }),
   );
