@@ -78,7 +78,7 @@ static int put_end(struct fcgi *f, uint16_t id, enum protocol_status status)
     return put_record(f, END_REQUEST, id, content, sizeof content);
 }
 
-size_t fcgi_reply(const struct fcgi_request *request, struct str head, struct str body,
+size_t fcgi_reply(struct fcgi_request *request, struct str head, struct str body,
                   struct iovec **out)
 {
     size_t total = head.n + body.n;
@@ -88,7 +88,12 @@ size_t fcgi_reply(const struct fcgi_request *request, struct str head, struct st
     /* A record has at most three pieces: its header, the end of HEAD, a part of BODY. */
     struct iovec *iov = arena_alloc(request->arena, (records * 3 + 1) * sizeof *iov);
     if (headers == NULL || iov == NULL) {
-        return 0;
+        if (records > 1) {
+            return 0;
+        }
+        headers = request->reserve.headers;
+        iov = request->reserve.pieces;
+        memset(headers, 0, sizeof request->reserve.headers);
     }
     size_t n = 0;
     for (size_t at = 0; at < total;) {

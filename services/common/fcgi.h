@@ -32,6 +32,10 @@ struct fcgi_request {
     int too_large; /* parameters or body did not fit: nothing of them is here */
     uint16_t id;
     int keep; /* the connection goes on after the reply */
+    struct {
+        unsigned char headers[32];
+        struct iovec pieces[4];
+    } reserve; /* for a reply of one record when the arena is used up */
 };
 
 enum fcgi_event {
@@ -71,8 +75,8 @@ enum fcgi_event fcgi_feed(struct fcgi *f, const char *p, size_t n, size_t *used)
 /* Hands the request of FCGI_REQUEST over, arena and all. */
 struct fcgi_request fcgi_take(struct fcgi *f);
 /* The records of a whole reply to REQUEST, HEAD and BODY left where they are; made in REQUEST's
- * arena. Returns how many pieces; 0 when memory is out. */
-size_t fcgi_reply(const struct fcgi_request *request, struct str head, struct str body,
+ * arena. Returns how many pieces; 0 when memory is out, which a short reply never needs. */
+size_t fcgi_reply(struct fcgi_request *request, struct str head, struct str body,
                   struct iovec **out);
 /* The reply is on its way: the next request may begin. */
 void fcgi_replied(struct fcgi *f);
