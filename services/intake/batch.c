@@ -238,11 +238,16 @@ static void answer(struct carrier *c, struct submission *s, const PGresult *res,
 static void statement_failed(struct carrier *c, const struct db_result *result)
 {
     failed_total.value++;
-    int guilty_unknown = result->err == OTK_INTERNAL && c->n > 1;
+    /* undefined_table: there is no sequence of numbers, so no such region; somebody made a key for
+     * it. */
+    int no_region = strcmp(result->sqlstate, "42P01") == 0;
+    int guilty_unknown = !no_region && result->err == OTK_INTERNAL && c->n > 1;
     for (int i = 0; i < c->n; i++) {
         if (guilty_unknown) {
             c->rows[i]->alone = 1;
             push(&c->batch->queues[c->region], c->rows[i]);
+        } else if (no_region) {
+            refuse(c->rows[i], OTK_FORBIDDEN, NULL);
         } else {
             refuse(c->rows[i], result->err, result);
         }

@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use utf8;
 use Test::More;
+use Otklik::Command;
 use Otklik::Test;
 
 my $key = $ENV{OTKLIK_API_KEY};
@@ -75,6 +76,12 @@ subtest 'what a partner may say, others may not' => sub {
     is_deeply [map { "$_->{field} $_->{code}" } @{ $answer->{json}{errors} }], ['channel not_allowed', 'external_id not_allowed'], 'both are named';
 };
 
+subtest 'a key of a region that there is not' => sub {
+    my ($stranger) = otklik('keys', 'add', '--file', test_dir() . '/etc/keys', '--subject', 'stranger', '--roles', 'integrator', '--region', '96')->{out} =~ /(otk_\w+)/;
+    my $answer = wait_for(sub { my $a = post_json('/api/v1/appeals', { text => 'Проверка' }, key => $stranger); $a->{status} != 401 && $a }, 5, 'the edge to know the key');
+    is $answer->{status}, 403, 'may not write';
+};
+
 subtest 'answers come in the language that is asked for' => sub {
     my %title = (ru => 'Нужен ключ идемпотентности', en => 'Idempotency-Key is missing');
     for my $lang (sort keys %title) {
@@ -87,9 +94,9 @@ subtest 'answers come in the language that is asked for' => sub {
 };
 
 subtest 'addresses and methods that there are not' => sub {
-    is get('/api/v1/nothing')->{json}{type}, '/problems/not-found', '404';
+    is get('/api/v1/nothing')->{json}{type}, '/problems/not-found', 'nothing is there';
     my $answer = request('DELETE', '/api/v1/appeals', key => $key);
-    is $answer->{status}, 405, '405';
+    is $answer->{status}, 405, 'not this method';
     is $answer->{headers}{allow}, 'POST', 'and what there is';
     is request('HEAD', '/api/v1/themes')->{status}, 200, 'HEAD where there is GET';
     is post_json('/api/v1/appeals', '<a/>', headers => { 'Content-Type' => 'text/xml' }, key => $key)->{status}, 415, 'a type we do not read';
