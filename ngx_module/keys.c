@@ -645,6 +645,7 @@ keys_check(const struct keys *keys, const char *text, size_t n, int64_t now,
         return KEYS_MALFORMED;
     }
 
+    memset(&sought, 0, sizeof(sought));
     memcpy(sought.prefix, text + 4, KEYS_PREFIX_SIZE);
     known = keys->count == 0 ? NULL
             : bsearch(&sought, keys->list, keys->count, sizeof(sought),

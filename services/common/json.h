@@ -4,7 +4,8 @@
 
 #include "arena.h"
 
-/* S as a JSON string with its quotes and a NUL behind; S is valid UTF-8. .p is NULL when memory is out. */
+/* S as a JSON string with its quotes and a NUL behind; S is valid UTF-8. .p is NULL when memory is
+ * out. */
 struct str json_string(struct arena *a, struct str s) __attribute__((warn_unused_result));
 
 /* Writes S escaped, without quotes, into OUT of SIZE bytes, cut where it no longer fits (never in

@@ -501,7 +501,7 @@ static int compile_source(struct compiler *c, const struct source *s, const stru
         if (brace == s->n) {
             break;
         }
-        struct tag tag;
+        struct tag tag = { 0 };
         if (read_tag(c, s, brace, &tag) != 0) {
             return -1;
         }

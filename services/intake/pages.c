@@ -44,11 +44,11 @@ static yajl_val read_texts(const char *web, enum lang lang)
 struct pages *pages_load(const char *web)
 {
     static const char *const names[PAGE_COUNT] = { [PAGE_FORM] = "form", [PAGE_TRACK] = "track" };
-    struct pages *p = calloc(1, sizeof *p);
+    static struct pages pages; /* a process has one set of them */
+    struct pages *p = &pages;
     char dir[512], why[256];
-    if (p == NULL || web == NULL) {
-        log_write(LOG_ERROR, STR(""), "OTKLIK_WEB is not set, or memory is out");
-        free(p);
+    if (web == NULL) {
+        log_write(LOG_ERROR, STR(""), "OTKLIK_WEB is not set");
         return NULL;
     }
     snprintf(dir, sizeof dir, "%s/pages", web);

@@ -39,7 +39,7 @@ struct submission {
     void (*done)(struct submission *s, enum otk_err err, int status, struct str body,
                  const struct db_result *result);
     struct submission *next; /* of the batch's queue */
-    int replayed; /* the answer is the first one to this key, once more */
+    int replayed;            /* the answer is the first one to this key, once more */
     int tries;
     int alone; /* it was in a batch that failed: it goes by itself */
 };
