@@ -49,6 +49,7 @@ struct batch {
     uv_timer_t later_timer, hint_timer;
     unsigned char hints[REGIONS]; /* regions with new appeals that routing has not been told of */
     struct carrier *carriers;
+    int writers; /* statements at once */
 };
 
 static struct metric appeals_total = { .name = "otklik_intake_appeals_total",
@@ -326,30 +327,38 @@ static int next_region(struct batch *b)
     return -1;
 }
 
-/* Every free connection takes what waits. */
+/* A connection that could carry a statement now; NULL when all that may are busy or away. *alive:
+ * there is one at all. */
+static struct carrier *free_carrier(struct batch *b, int *alive)
+{
+    struct carrier *found = NULL;
+    int busy = 0;
+    *alive = 0;
+    for (int i = db_connections(b->db) - 1; i >= 0; i--) {
+        struct carrier *c = &b->carriers[i];
+        busy += c->busy;
+        if (!c->busy && db_ready(b->db, i)) {
+            found = c; /* the first of them in the end: the others are for who reads */
+        }
+        *alive |= c->busy || db_ready(b->db, i);
+    }
+    return busy < b->writers ? found : NULL;
+}
+
+/* What waits goes out on connections that are free. */
 static void start_all(struct batch *b)
 {
-    int ready = 0;
-    for (int i = 0; i < db_connections(b->db); i++) {
-        struct carrier *c = &b->carriers[i];
-        if (c->busy) {
-            ready++;
-            continue;
-        }
-        while (!c->busy && db_ready(b->db, i)) {
-            ready++;
-            int region = next_region(b);
-            if (region < 0) {
-                break;
-            }
+    int alive, region;
+    while ((region = next_region(b)) >= 0) {
+        struct carrier *c = free_carrier(b, &alive);
+        if (c != NULL) {
             b->cursor = c->region = region;
             load(c, &b->queues[region]);
             send_rows(c);
-        }
-    }
-    for (int region; ready == 0 && (region = next_region(b)) >= 0;) {
-        struct queue *q = &b->queues[region];
-        while (q->first != NULL) {
+        } else if (alive) {
+            return;
+        } else {
+            struct queue *q = &b->queues[region];
             refuse(take(q, &q->first), OTK_UNAVAILABLE, NULL);
         }
     }
@@ -361,7 +370,7 @@ void batch_add(struct batch *b, struct submission *s)
     start_all(b);
 }
 
-struct batch *batch_open(struct service *service, int slot)
+struct batch *batch_open(struct service *service, int slot, int writers)
 {
     struct batch *b = calloc(1, sizeof *b);
     int n = db_connections(service->db);
@@ -373,6 +382,7 @@ struct batch *batch_open(struct service *service, int slot)
     }
     b->db = service->db;
     b->carriers = carriers;
+    b->writers = writers;
     for (int i = 0; i < REGIONS; i++) {
         b->queues[i].end = &b->queues[i].first;
     }

@@ -6,9 +6,9 @@
 
 struct batch;
 
-/* SLOT is the first of the counters' slots of this process: connection n adds to SLOT + n. NULL
- * when memory is out. */
-struct batch *batch_open(struct service *service, int slot);
+/* At most WRITERS statements at once. SLOT is the first of the counters' slots of this process:
+ * connection n adds to SLOT + n. NULL when memory is out. */
+struct batch *batch_open(struct service *service, int slot, int writers);
 /* Takes a submission; its done is called exactly once, later or at once. */
 void batch_add(struct batch *b, struct submission *s);
 

@@ -45,11 +45,12 @@ static const struct route routes[] = {
 static int start(struct service *s)
 {
     static struct intake intake;
-    long slot;
-    if (config_number("OTKLIK_SLOT", 0, SLOT_END - db_connections(s->db), 0, &slot) != 0) {
+    long slot, writers;
+    if (config_number("OTKLIK_SLOT", 0, SLOT_END - db_connections(s->db), 0, &slot) != 0 ||
+        config_number("OTKLIK_WRITERS", 1, db_connections(s->db), 1, &writers) != 0) {
         return -1;
     }
-    intake.batch = batch_open(s, (int)slot);
+    intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     if (intake.batch == NULL || intake.forget == NULL) {
         log_write(LOG_ERROR, STR(""), "memory is out at the start");
