@@ -23,15 +23,26 @@ const struct field form_fields[] = {
     FIELD_END,
 };
 
-/* What the inputs held, whether right or wrong: to show it again. */
-#define SHOWN(n)                        \
-    {                                   \
-        .name = (n), .type = FIELD_TEXT \
+/* What the inputs held, whether right or wrong: to show it again. Nobody types more than this by
+ * hand, and a page of megabytes would use up the request's memory: what is longer is not shown. */
+enum { SHOWN_TEXT_MAX = 50000, SHOWN_LINE_MAX = 1000 };
+#define SHOWN(n, most)                                 \
+    {                                                  \
+        .name = (n), .type = FIELD_TEXT, .max = (most) \
     }
 static const struct field echo_fields[] = {
-    SHOWN("text"),    SHOWN("theme"),        SHOWN("point.lat"),     SHOWN("point.lon"),
-    SHOWN("address"), SHOWN("contact.name"), SHOWN("contact.email"), SHOWN("contact.phone"),
-    SHOWN("consent"), SHOWN("channel"),      SHOWN("external_id"),   SHOWN("idempotency_key"),
+    SHOWN("text", SHOWN_TEXT_MAX),
+    SHOWN("theme", SHOWN_LINE_MAX),
+    SHOWN("point.lat", SHOWN_LINE_MAX),
+    SHOWN("point.lon", SHOWN_LINE_MAX),
+    SHOWN("address", SHOWN_LINE_MAX),
+    SHOWN("contact.name", SHOWN_LINE_MAX),
+    SHOWN("contact.email", SHOWN_LINE_MAX),
+    SHOWN("contact.phone", SHOWN_LINE_MAX),
+    SHOWN("consent", SHOWN_LINE_MAX),
+    SHOWN("channel", SHOWN_LINE_MAX),
+    SHOWN("external_id", SHOWN_LINE_MAX),
+    SHOWN("idempotency_key", SHOWN_LINE_MAX),
     FIELD_END,
 };
 enum { ECHO_THEME = 1, ECHO_KEY = 11, ECHOES = 12 };
@@ -73,7 +84,7 @@ static int add_member(struct request *r, struct str *object, struct str name, st
 static struct str context_of(struct request *r, const struct form *f, struct str region)
 {
     struct str none = { NULL, 0 }, values = STR(""), errors = STR("");
-    for (int i = 0; i < ECHOES; i++) {
+    for (int i = ECHOES - 1; i >= 0; i--) { /* the text last: each step copies what is there */
         if (f->echo[i].s.given &&
             add_member(r, &values, str_of(echo_fields[i].name), f->echo[i].s.text) != 0) {
             return none;
@@ -88,7 +99,8 @@ static struct str context_of(struct request *r, const struct form *f, struct str
     }
     char fresh[37];
     struct str key = f->echo[ECHO_KEY].s.text;
-    if (key.n == 0 || f->problem == OTK_KEY_REUSED) { /* that key belongs to another letter */
+    /* A key that belongs to another letter, or can be none, would be refused each time. */
+    if (!submission_key_good(key) || f->problem == OTK_KEY_REUSED) {
         if (uuid7(fresh, NULL) != 0) {
             return none;
         }

@@ -54,6 +54,23 @@ my ($fresh) = $reused->{content} =~ /name="idempotency_key" value="([^"]+)"/;
 isnt $fresh, $key, 'with a new key';
 is form({ %letter, text => "Другое письмо $tag", idempotency_key => $fresh })->{status}, 303, 'that takes it';
 
+# A page with megabytes in it helps nobody, but the mistake is the writer's, not ours.
+my %huge = ('a text of 1 MB' => { text => 'x' x 1_000_000 }, 'quotes that grow when escaped' => { text => '"' x 600_000 },
+    'a text of 1.9 MB' => { text => 'x' x 1_900_000 }, 'a key of 1 MB' => { idempotency_key => 'k' x 1_000_000 });
+for my $what (sort keys %huge) {
+    my $answer = form({ %letter, text => "Фонарь $tag", %{ $huge{$what} } });
+    is $answer->{status}, 422, "$what: refused";
+    like $answer->{headers}{'content-type'}, qr{\Atext/html}, "$what: with a page";
+    cmp_ok length $answer->{content}, '<', 100_000, "$what: of a bearable size";
+}
+my $long = 'Очень длинное письмо. ' x 1000 . 'Конец';
+ok index(text_of(form({ %letter, text => $long, idempotency_key => $other })), ">\n$long</textarea>") > 0, 'a text a little too long is kept, to be shortened';
+
+my $odd = form({ %letter, text => "Фонарь $tag", idempotency_key => 'a key with blanks' });
+is $odd->{status}, 422, 'a key that can be none: refused';
+my ($good) = $odd->{content} =~ /name="idempotency_key" value="([^"]+)"/;
+is form({ %letter, text => "С новым ключом $tag", idempotency_key => $good })->{status}, 303, 'but the page has a good one for the next try';
+
 my $mangled = form("text=a+%zz&idempotency_key=$other");
 is $mangled->{status}, 400, 'a body that cannot be read';
 like $mangled->{headers}{'content-type'}, qr{\Atext/html}, 'is answered with a page, too';
