@@ -151,6 +151,7 @@ set_roles(struct key *key, struct word value)
             return false;
 
         } else {
+            value.p[i] = ' ';
             length = 0;
         }
     }

@@ -32,7 +32,7 @@ struct key {
     char                prefix[KEYS_PREFIX_SIZE];
     uint8_t             digest[KEYS_DIGEST_SIZE];
     const char         *subject;     /* terminated, of a harmless alphabet, */
-    const char         *roles;       /* as all the strings here; with commas */
+    const char         *roles;       /* as all the strings here; with blanks */
     const char         *region;      /* "67" */
     const char         *body;        /* "" if the key is no body's */
     struct limits_rate  rate;        /* period 0: the file gives none */

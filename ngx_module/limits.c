@@ -498,6 +498,9 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
 
         while (i--) {
             give_back(&charges[i]);
+        }
+
+        for (i = 0; i < n; i++) {
             not_charged(&charges[i]);
         }
 

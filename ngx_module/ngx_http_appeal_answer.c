@@ -56,6 +56,12 @@ ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
                      ngx_http_get_module_main_conf(r, ngx_http_appeal_module));
         ngx_http_appeal_count(counters->refused[ctx->refused]);
 
+        /* what the client is told is to be found in the log */
+
+        if (ngx_http_appeal_set_request_id(r, ctx) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
         ngx_http_appeal_log_refusal(r, ctx);
     }
 
@@ -179,6 +185,10 @@ ngx_http_appeal_send_problem(ngx_http_request_t *r,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* who waits for "100 Continue" keeps the body */
+
+    r->expect_tested = 1;
+
     return ngx_http_send_response(r, status, &type, &cv);
 }
 
@@ -247,9 +257,36 @@ ngx_http_appeal_log_refusal(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 }
 
 
+/* In place of nginx's own, which would name the address. */
+
+u_char *
+ngx_http_appeal_log_connection(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char              *p;
+    ngx_http_request_t  *r;
+    ngx_http_log_ctx_t  *ctx;
+
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(buf, len, " while %s", log->action);
+        len -= p - buf;
+    }
+
+    ctx = log->data;
+    r = ctx->request;
+
+    if (r != NULL && r->log_handler != NULL) {
+        return r->log_handler(r, ctx->current_request, p, len);
+    }
+
+    return p;
+}
+
+
 /*
  * In place of nginx's own: no query string and no referrer, for codes and keys
- * travel there; the id of the request instead.
+ * travel there; the id of the request and the pseudonym instead.
  */
 
 u_char *
@@ -274,6 +311,10 @@ ngx_http_appeal_log_handler(ngx_http_request_t *r, ngx_http_request_t *sr,
 
     if (ctx != NULL && ctx->request_id.len) {
         p = ngx_slprintf(p, last, ", id: %V", &ctx->request_id);
+    }
+
+    if (ctx != NULL && ctx->client.len) {
+        p = ngx_slprintf(p, last, ", client: %V", &ctx->client);
     }
 
     u = sr->upstream;

@@ -29,6 +29,8 @@ static ngx_int_t ngx_http_appeal_key_of(ngx_http_request_t *r,
     u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key);
 static ngx_uint_t ngx_http_appeal_was_charged(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit);
+static ngx_uint_t ngx_http_appeal_same_policy(ngx_http_appeal_limit_t *one,
+    ngx_http_appeal_limit_t *two);
 static ngx_int_t ngx_http_appeal_remember(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t **asked,
     struct limits_charge *charges, ngx_uint_t n);
@@ -39,6 +41,8 @@ static ngx_int_t ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone,
 
 static char *ngx_http_appeal_limit_set_key(ngx_conf_t *cf,
     ngx_http_appeal_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_appeal_compile(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t **value);
 static char *ngx_http_appeal_limit_set_rate(ngx_conf_t *cf,
     ngx_http_appeal_limit_t *limit, ngx_str_t *value);
 static char *ngx_http_appeal_limit_set_burst(ngx_conf_t *cf,
@@ -49,8 +53,10 @@ static char *ngx_http_appeal_limit_set_only(ngx_conf_t *cf,
     ngx_http_appeal_limit_t *limit, ngx_str_t *value);
 static char *ngx_http_appeal_limit_set_name(ngx_conf_t *cf,
     ngx_http_appeal_limit_t *limit, ngx_str_t *value);
+static char *ngx_http_appeal_limit_set_if(ngx_conf_t *cf,
+    ngx_http_appeal_limit_t *limit, ngx_str_t *value);
 static char *ngx_http_appeal_check_limit(ngx_conf_t *cf,
-    ngx_http_appeal_limit_t *limit);
+    ngx_array_t *limits, ngx_http_appeal_limit_t *limit);
 
 
 static ngx_http_appeal_limit_param_t  ngx_http_appeal_limit_params[] = {
@@ -60,6 +66,7 @@ static ngx_http_appeal_limit_param_t  ngx_http_appeal_limit_params[] = {
     { ngx_string("cost="), ngx_http_appeal_limit_set_cost },
     { ngx_string("only="), ngx_http_appeal_limit_set_only },
     { ngx_string("name="), ngx_http_appeal_limit_set_name },
+    { ngx_string("if="), ngx_http_appeal_limit_set_if },
     { ngx_null_string, NULL }
 };
 
@@ -157,13 +164,32 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 }
 
 
-/* NGX_DECLINED: the request has no such key, the limit is not for it. */
+/*
+ * NGX_DECLINED: the request has no such key, or the condition is "" or "0":
+ * the limit is not for it.
+ */
 
 static ngx_int_t
 ngx_http_appeal_key_of(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit,
     u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key)
 {
+    ngx_str_t  condition;
+
+    if (limit->condition != NULL) {
+        if (ngx_http_complex_value(r, limit->condition, &condition)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        if (condition.len == 0
+            || (condition.len == 1 && condition.data[0] == '0'))
+        {
+            return NGX_DECLINED;
+        }
+    }
+
     switch (limit->source) {
 
     case NGX_HTTP_APPEAL_BY_ADDRESS:
@@ -201,12 +227,24 @@ ngx_http_appeal_was_charged(ngx_http_appeal_ctx_t *ctx,
     charged = ctx->charged->elts;
 
     for (i = 0; i < ctx->charged->nelts; i++) {
-        if (charged[i].limit == limit) {
+        if (ngx_http_appeal_same_policy(charged[i].limit, limit)) {
             return 1;
         }
     }
 
     return 0;
+}
+
+
+/* Two places may say the same: it is one debt. */
+
+static ngx_uint_t
+ngx_http_appeal_same_policy(ngx_http_appeal_limit_t *one,
+    ngx_http_appeal_limit_t *two)
+{
+    return one->zone == two->zone
+           && one->name.len == two->name.len
+           && ngx_memcmp(one->name.data, two->name.data, one->name.len) == 0;
 }
 
 
@@ -486,7 +524,7 @@ ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         limit->name = value[1];
     }
 
-    return ngx_http_appeal_check_limit(cf, limit);
+    return ngx_http_appeal_check_limit(cf, alcf->limits, limit);
 }
 
 
@@ -494,8 +532,6 @@ static char *
 ngx_http_appeal_limit_set_key(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
     ngx_str_t *value)
 {
-    ngx_http_compile_complex_value_t  ccv;
-
     if (limit->source != NGX_CONF_UNSET_UINT) {
         return "is duplicate";
     }
@@ -515,17 +551,28 @@ ngx_http_appeal_limit_set_key(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
     }
 
     limit->source = NGX_HTTP_APPEAL_BY_VALUE;
-    limit->value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
 
-    if (limit->value == NULL) {
+    return ngx_http_appeal_compile(cf, value, &limit->value);
+}
+
+
+static char *
+ngx_http_appeal_compile(ngx_conf_t *cf, ngx_str_t *text,
+    ngx_http_complex_value_t **value)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    *value = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+
+    if (*value == NULL) {
         return NGX_CONF_ERROR;
     }
 
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
 
     ccv.cf = cf;
-    ccv.value = value;
-    ccv.complex_value = limit->value;
+    ccv.value = text;
+    ccv.complex_value = *value;
 
     if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -638,8 +685,36 @@ ngx_http_appeal_limit_set_name(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
 
 
 static char *
-ngx_http_appeal_check_limit(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit)
+ngx_http_appeal_limit_set_if(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
+    ngx_str_t *value)
 {
+    if (limit->condition != NULL) {
+        return "is duplicate";
+    }
+
+    return ngx_http_appeal_compile(cf, value, &limit->condition);
+}
+
+
+static char *
+ngx_http_appeal_check_limit(ngx_conf_t *cf, ngx_array_t *limits,
+    ngx_http_appeal_limit_t *limit)
+{
+    ngx_str_t                *name;
+    ngx_http_appeal_limit_t  *other;
+
+    /* a client tells its limits apart by name */
+
+    for (other = limits->elts; other != limit; other++) {
+        name = &other->name;
+
+        if (name->len == limit->name.len
+            && ngx_memcmp(name->data, limit->name.data, name->len) == 0)
+        {
+            return "has the name of another limit in the same place";
+        }
+    }
+
     if (limit->source == NGX_CONF_UNSET_UINT) {
         return "has no parameter \"key\"";
     }

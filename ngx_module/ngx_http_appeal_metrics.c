@@ -288,8 +288,10 @@ ngx_http_appeal_add_counters(ngx_conf_t *cf, ngx_http_appeal_main_conf_t *amcf)
 {
     static ngx_str_t  name = ngx_string("appeal_counters");
 
+    /* a tag of its own: no limit can be given this zone */
+
     amcf->counters = ngx_shared_memory_add(cf, &name, 8 * ngx_pagesize,
-                                           &ngx_http_appeal_module);
+                                           &name);
 
     if (amcf->counters == NULL) {
         return NGX_ERROR;

@@ -299,6 +299,7 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_str_null(&ctx->region);
     ngx_str_null(&ctx->body);
     ngx_str_null(&ctx->key);
+    ngx_memzero(&ctx->rate, sizeof(struct limits_rate));
 
     if (alcf->methods & NGX_HTTP_APPEAL_API_KEY) {
         n = ngx_http_appeal_find_api_key(r, &key);
@@ -507,6 +508,7 @@ ngx_http_appeal_get_ctx(ngx_http_request_t *r)
     ngx_http_set_ctx(r, ctx, ngx_http_appeal_module);
 
     r->log_handler = ngx_http_appeal_log_handler;
+    r->connection->log->handler = ngx_http_appeal_log_connection;
 
     return ctx;
 }

@@ -53,6 +53,7 @@ typedef struct {
     ngx_str_t                      name;        /* of the policy */
     ngx_uint_t                     source;      /* of the key */
     ngx_http_complex_value_t      *value;       /* if that is a value */
+    ngx_http_complex_value_t      *condition;   /* NULL: always */
     struct limits_rate             rate;
     int64_t                        cost;
     ngx_uint_t                     only;        /* methods */
@@ -193,6 +194,8 @@ ngx_int_t ngx_http_appeal_add_filter(ngx_conf_t *cf);
 ngx_int_t ngx_http_appeal_refuse(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
 char *ngx_http_appeal_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+u_char *ngx_http_appeal_log_connection(ngx_log_t *log, u_char *buf,
+    size_t len);
 u_char *ngx_http_appeal_log_handler(ngx_http_request_t *r,
     ngx_http_request_t *sr, u_char *buf, size_t len);
 

@@ -82,6 +82,11 @@ static const struct kind  kinds[] = {
       { "Запросов больше, чем разрешено. Повторите позже.",
         "There were more requests than allowed. Try again later." } },
 
+    { 431, "too-large",
+      { "Слишком длинные заголовки", "Headers too long" },
+      { "Заголовки запроса длиннее допустимого.",
+        "The headers of the request are longer than allowed." } },
+
     { 500, "internal",
       { "Внутренняя ошибка", "Internal error" },
       { "Сервер не справился с запросом. Мы уже знаем об этом.",

@@ -4,10 +4,11 @@ use strict;
 use warnings;
 use utf8;
 use Test::More;
+use IO::Socket::INET;
 use Time::HiRes qw(sleep time);
 use Otklik::Nginx;
 
-my ($line, $key) = new_key_line('partner', roles => 'integrator', region => 67, body => 'mfc');
+my ($line, $key) = new_key_line('partner', roles => 'integrator,staff', region => 67, body => 'mfc');
 my ($old_line, $old_key) = new_key_line('former', region => 67, expires => '2020-01-01T00:00:00Z');
 nginx_keys($line, $old_line);
 my $pass = "include /etc/nginx/fastcgi_params;";
@@ -23,9 +24,9 @@ CONF
 sub with { my ($path, $k, %o) = @_; return nginx_get($path, headers => { 'X-Api-Key' => $k }, %o) }
 sub told { my ($answer) = @_; return [map { $answer->{json}{"APPEAL_$_"}[0] } qw(AUTH SUBJECT ROLES REGION BODY)] }
 
-is_deeply told(with('/both', $key)), ['api_key', 'partner', 'integrator', '67', 'mfc'], 'a key says who it is, what he may and where';
+is_deeply told(with('/both', $key)), ['api_key', 'partner', 'integrator staff', '67', 'mfc'], 'a key says who it is, what he may and where';
 is_deeply told(nginx_get('/both')), ['anonymous', '', '', '90', ''], 'without one it is nobody, of the region of this server';
-is_deeply told(nginx_get("/both?x=1&api_key=$key&y=2")), ['api_key', 'partner', 'integrator', '67', 'mfc'], 'a key in the arguments is as good';
+is_deeply told(nginx_get("/both?x=1&api_key=$key&y=2")), ['api_key', 'partner', 'integrator staff', '67', 'mfc'], 'a key in the arguments is as good';
 is nginx_get("/both?x=1&api_key=$key&y=2")->{json}{QUERY_STRING}[0], 'x=1&y=2', 'and goes no further';
 is_deeply told(nginx_get('/open')), ['', '', '', '', ''], 'where the module is off everything is empty, not unset';
 
@@ -67,8 +68,19 @@ nginx_keys($line, $second);
 soon(sub { with('/key', $key)->{status} == 200 }, 'until it is mended');
 
 unlike nginx_log(), qr/\Q$key\E|\Q$second_key\E/, 'no key stands in the log';
-my $access = do { open my $in, '<', nginx_dir() . '/error.log'; local $/ = undef; <$in> };
-unlike $access, qr/api_key=/, 'nor an argument of one';
+unlike nginx_log(), qr/api_key=/, 'nor an argument of one';
+# At "info" nginx itself tells the address of who hangs up or sends no request; a server logs from "notice" or "error" on.
+my @lines = grep { /\[(?:notice|warn|error|crit|alert)\]|refused: / } split /\n/, nginx_log();
+cmp_ok scalar @lines, '>', 10, 'there are lines of the log';
+unlike join("\n", @lines), qr/127\.0\.0\.1/, 'nor does an address';
+like nginx_log(), qr/refused: invalid_key, .*request: "GET \/both", id: [0-9a-f-]{36}/, 'but what was refused, and the id it can be found by';
+
+# ---- a body that is refused is not asked for
+
+my $socket = IO::Socket::INET->new(PeerAddr => nginx_url() =~ s{http://}{}r, Timeout => 5) or die "nginx: $@";
+print {$socket} "POST /key HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n";
+like scalar(<$socket>), qr/\AHTTP\/1\.1 401 /, 'who asks before he sends is refused before he has sent';
+close $socket;
 
 my ($status, $said) = nginx_config('', 'location / { appeal_auth api_key off; }');
 isnt $status, 0, 'contradictions are refused at the start';

@@ -11,7 +11,7 @@ my ($line, $key) = new_key_line('partner', region => 67, rate => '2r/s', burst =
 my ($fast, $fast_key) = new_key_line('other', region => 67);
 nginx_keys($line, $fast);
 my $ok = 'try_files /none @ok;';
-my $zones = 'appeal_limit_zone one 1m; appeal_limit_zone two 1m; appeal_limit_zone keys 1m;';
+my $zones = 'map $request_method $sends { POST 1; PUT 0; default ""; } appeal_limit_zone one 1m; appeal_limit_zone two 1m; appeal_limit_zone keys 1m;';
 my $server = <<'CONF';
 appeal_auth api_key anonymous;
 location = /ok { internal; return 204; }
@@ -23,6 +23,9 @@ location /two { appeal_limit one key=address rate=1r/h burst=100 name=wide; appe
 location /wide { appeal_limit one key=address rate=1r/h burst=100 name=wide; try_files /none @ok; }
 location /redirect { appeal_limit one key=address rate=1r/h burst=100 name=once; try_files /none /redirect2/x; }
 location /redirect2 { appeal_limit one key=address rate=1r/h burst=100 name=once; rewrite ^ /redirect3 last; }
+location /error { appeal_limit one key=address rate=1r/h burst=100 name=error; error_page 404 = /handled; try_files /none =404; }
+location /handled { appeal_limit one key=address rate=1r/h burst=100 name=error; appeal_limit two key=address rate=1r/h burst=100 name=more; try_files /none @ok; }
+location /sends { appeal_limit one key=address rate=1r/h burst=1 if=$sends name=sends; try_files /none @ok; }
 location /redirect3 { appeal_limit one key=address rate=1r/h burst=100 name=once; error_page 404 = @ok; try_files /none =404; }
 location /keyed { appeal_limit keys key=api_key rate=1r/h burst=50 name=key; try_files /none @ok; }
 location /value { appeal_limit one key=$arg_who rate=1r/h burst=2 name=value; try_files /none @ok; }
@@ -78,6 +81,23 @@ subtest 'all limits are charged, or none' => sub {
 
 subtest 'internal redirects cost once' => sub {
     is remaining(nginx_get('/redirect'), 'once'), 99, 'three locations with the same limit';
+    my $answer = nginx_get('/error');
+    is remaining($answer, 'error'), 99, 'an error page with the same policy costs nothing more';
+    is remaining($answer, 'more'), 99, 'what only the second place asks for is charged there';
+};
+
+subtest 'a limit for some requests only' => sub {
+    is statuses('/sends', 3), '204 204 204', 'who looks is not asked';
+    is statuses('/sends', 2, method => 'PUT'), '204 204', '0 is no';
+    is statuses('/sends', 2, method => 'POST', content => ''), '204 429', 'who sends is';
+    is nginx_get('/sends', method => 'HEAD')->{headers}{ratelimit}, undef, 'and only he is told';
+};
+
+subtest 'every method counts' => sub {
+    my $policy = '/wide';
+    my $before = remaining(nginx_get($policy), 'wide');
+    nginx_get($policy, method => $_) for qw(HEAD OPTIONS DELETE);
+    is remaining(nginx_get($policy), 'wide'), $before - 4, 'HEAD, OPTIONS and DELETE as GET';
 };
 
 subtest 'a key has its own rate' => sub {
@@ -137,6 +157,9 @@ subtest 'what makes no sense is refused at the start' => sub {
         'appeal_limit one rate=1r/s;' => qr/key/,
         'appeal_limit one key=somebody rate=1r/s;' => qr/key=somebody/,
         'appeal_limit one key=address rate=1r/s color=red;' => qr/color=red/,
+        'appeal_limit one key=address rate=1r/s; appeal_limit one key=api_key rate=1r/s;' => qr/has the name of another limit/,
+        'appeal_limit one key=address rate=1r/d burst=1000000;' => qr/104 days/,
+        'appeal_limit appeal_counters key=address rate=1r/s;' => qr/already declared for a different use/,
     );
     for my $directive (sort keys %bad) {
         my ($status, $said) = nginx_config($zones, "location / { $directive }");

@@ -3,6 +3,8 @@
 use strict;
 use warnings;
 use utf8;
+use IO::Socket::INET;
+use JSON::PP ();
 use Test::More;
 use Otklik::Test;
 
@@ -17,8 +19,42 @@ subtest 'to programs' => sub {
             is $answer->{json}{status}, $status, "$status ($lang): says its status";
         }
     }
-    my $long = get('/api/v1/themes?' . 'x' x 20_000);
-    is $long->{status}, 414, 'an address too long';
+    my $heavy = request('POST', '/api/v1/appeals', content => 'x' x 3_000_000, headers => { 'Content-Type' => 'application/json' });
+    is $heavy->{status}, 413, 'too heavy';
+    is $heavy->{json}{type}, '/problems/too-large', 'is a problem';
+};
+
+# As it comes from a client that nobody has written with care; the first line of the answer and its body.
+sub raw {
+    my ($text) = @_;
+    my $socket = IO::Socket::INET->new(PeerAddr => $ENV{OTKLIK_URL} =~ s{\Ahttp://|/+\z}{}gr, Timeout => 5) or die "$ENV{OTKLIK_URL}: $@";
+    print {$socket} $text;
+    my $answer = do { local $/ = undef; <$socket> };
+    my ($head, $body) = split /\r\n\r\n/, $answer, 2;
+    my ($status) = $head =~ /\AHTTP\/1\.1 (\d+)/;
+    return ($status, $head, eval { JSON::PP->new->utf8->decode($body) });
+}
+
+subtest 'before the place is known' => sub {
+    my $end = " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    my %cases = (
+        'no request at all' => ["BROKEN\r\n\r\n", 400],
+        'no host' => ["GET / HTTP/1.1\r\n\r\n", 400],
+        'two lengths' => ["POST /$end" . "Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400],
+        'a method for spying' => ["TRACE /$end\r\n", 405],
+        'an address too long' => ['GET /' . 'x' x 20_000 . "$end\r\n", 414],
+        'headers too long' => ["GET /$end" . 'X-Long: ' . 'x' x 20_000 . "\r\n\r\n", 431],
+    );
+    for my $what (sort keys %cases) {
+        my ($text, $wanted) = @{ $cases{$what} };
+        my ($status, $head, $problem) = raw($text);
+        is $status, $wanted, $what;
+        like $head, qr{^Content-Type: application/problem\+json\r?$}m, "$what: a problem";
+        is $problem->{status}, $wanted, "$what: says its status";
+        my ($id) = $head =~ /^X-Request-Id: (\S+)\r?$/m;
+        is $problem->{instance}, "urn:uuid:$id", "$what: has an id";
+    }
+    is get('/errors/problem')->{status}, 404, 'the place of these answers is not for asking';
 };
 
 subtest 'to people' => sub {
@@ -81,7 +117,8 @@ subtest 'logs hold no secret' => sub {
         unlike $log, qr/\Q$letter->{code}\E|\Q$ENV{OTKLIK_API_KEY}\E|Очень личное/, "$service: no code, no key, no text";
     }
     like log_of('nginx'), qr/"path":"\/api\/v1\/appeals\/\Q$letter->{number}\E","status":200/, 'but what was asked for';
-    unlike log_of('nginx'), qr/"(?:addr|client|remote)/, 'and not by whom';
+    unlike log_of('nginx'), qr/"(?:addr|client|remote)|127\.0\.0\.1(?!:\d+ failed)/, 'and not by whom';
+    like log_of('nginx'), qr/connect\(\) to unix:\S+ failed .*request: "GET \/api\/v1\/reports\/summary", id: /, 'what nginx says of a service that was away';
 };
 
 done_testing;
