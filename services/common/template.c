@@ -43,7 +43,10 @@ struct html {
     char attr[16]; /* attribute being read, lower case, cut */
     size_t ntag, nattr;
     char last;        /* byte before the next one */
-    int value_begins; /* it was the opening quote */
+    int value_begins; /* nothing but blanks since the opening quote, in one way through sections */
+    int equals;       /* an attribute's value is next */
+    int unquoted;     /* in a value without quotes, where a quote is a letter like others */
+    int cut;          /* a section began or ended behind a letter of an attribute's name */
 };
 
 struct frame {
@@ -58,8 +61,9 @@ struct compiler {
     struct html html;
     struct {
         size_t node;
-        int html;        /* state of the markup where it began */
-    } open[NESTING_MAX]; /* sections */
+        int html;         /* state of the markup where it began */
+        int value_begins; /* there, too: it may print nothing */
+    } open[NESTING_MAX];  /* sections */
     size_t nopen;
     char *err;
     size_t errlen;
@@ -142,17 +146,35 @@ static void html_in_tag(struct html *h, char b)
 
     if (b == '>') {
         html_tag_ends(h);
-    } else if (b == '"' || b == '\'') {
+    } else if (isspace((unsigned char)b)) {
+        h->unquoted = h->cut = 0;
+    } else if (h->equals && (b == '"' || b == '\'')) {
         h->state = b == '"' ? HTML_DOUBLE : HTML_SINGLE;
         h->value_begins = 1;
-    } else if (isspace((unsigned char)b) || b == '/') {
-        return;
-    } else if (b != '=') {
+        h->equals = 0;
+    } else if (h->equals || h->unquoted) {
+        h->unquoted = 1;
+        h->equals = 0;
+    } else if (b == '=') {
+        h->equals = 1;
+        h->cut = 0;
+    } else if (b != '/') {
         if (isspace((unsigned char)before) || before == '"' || before == '\'' || before == '/') {
             h->nattr = 0;
         }
+        if (h->cut) { /* who knows which name it becomes: take it for code */
+            memcpy(h->attr, "on", sizeof "on");
+            h->nattr = 2;
+        }
         push_lower(h->attr, sizeof h->attr, &h->nattr, b);
     }
+}
+
+/* A section begins or ends here. */
+static void html_forks(struct html *h)
+{
+    h->cut = h->cut || (h->state == HTML_TAG && !h->equals && !h->unquoted && h->nattr > 0 &&
+                        !isspace((unsigned char)h->last) && h->last != '"' && h->last != '\'');
 }
 
 static void html_open(struct html *h, char b)
@@ -164,6 +186,7 @@ static void html_open(struct html *h, char b)
     } else if (isspace((unsigned char)b) || (b == '/' && h->ntag > 0)) {
         h->state = HTML_TAG;
         h->nattr = 0;
+        h->equals = h->unquoted = h->cut = 0;
     } else {
         push_lower(h->tag, sizeof h->tag, &h->ntag, b);
     }
@@ -180,7 +203,8 @@ static void html_feed(struct html *h, struct str text)
 {
     for (size_t i = 0; i < text.n; i++) {
         char b = text.p[i];
-        h->value_begins = 0;
+        /* Browsers pass over blanks and controls where an address begins. */
+        h->value_begins = h->value_begins && (unsigned char)b <= ' ';
         switch (h->state) {
         case HTML_TEXT:
             if (b == '<') {
@@ -214,8 +238,8 @@ static void html_feed(struct html *h, struct str text)
 /* NULL if a value may stand here, else why not. */
 static const char *html_refuses(const struct html *h)
 {
-    static const char *const urls[] = { "href", "src",    "action", "formaction",
-                                        "data", "srcset", "poster", NULL };
+    static const char *const urls[] = { "href",   "src",    "action",     "formaction", "data",
+                                        "srcset", "poster", "xlink:href", NULL };
 
     switch (h->state) {
     case HTML_TEXT:
@@ -328,7 +352,9 @@ static int open_section(struct compiler *c, const struct source *s, const struct
     if (node == NULL) {
         return fail(c, s, tag->begin, "out of memory");
     }
+    html_forks(&c->html);
     c->open[c->nopen].html = html_state(&c->html);
+    c->open[c->nopen].value_begins = c->html.value_begins;
     c->open[c->nopen++].node = c->t->n - 1;
     return set_path(c, s, tag, node);
 }
@@ -366,6 +392,8 @@ static int close_section(struct compiler *c, const struct source *s, const struc
     }
     node->end = c->t->n;
     c->nopen--;
+    html_forks(&c->html);
+    c->html.value_begins = c->html.value_begins || c->open[c->nopen].value_begins;
     return 0;
 }
 

@@ -251,6 +251,22 @@ static void values_stand_only_where_escaping_protects(void **state)
     expect_refused("<script>\"</b>\"; {{x}}</script>", "script or style");
     expect_refused("<style>{{x}}</style>", "script or style");
     expect_refused("<!-- {{x}} -->", "a comment is written");
+    expect("<a class = 'a' href = \"/{{x}}\" title=a/b id=\"{{x}}\">", "{\"x\":1}",
+           "<a class = 'a' href = \"/1\" title=a/b id=\"1\">");
+    expect("<input{{#x}} checked{{/x}}{{^x}} disabled{{/x}} name=\"{{x}}\">", "{\"x\":1}",
+           "<input checked name=\"1\">");
+    /* What a browser takes for another place than it looks like. */
+    expect_refused("<a href=\" {{x}}\">", "must not begin");
+    expect_refused("<a href=\"\n\t{{x}}\">", "must not begin");
+    expect_refused("<a href=\"{{#y}}/y{{/y}}{{x}}\">", "must not begin");
+    expect_refused("<a href=\"{{#y}}/y{{/y}}{{^y}}{{x}}{{/y}}\">", "must not begin");
+    expect_refused("<use xlink:href='{{x}}'>", "must not begin");
+    expect_refused("<a title=b\"{{x}}\">", "in quotes");
+    expect_refused("<a title=b=\"{{x}}\">", "in quotes");
+    expect_refused("<a title\"{{x}}\">", "in quotes");
+    expect_refused("<a hidden{{#y}}{{/y}}onclick=\"{{x}}\">", "is code");
+    expect_refused("<a {{#y}}hidden{{/y}}onclick=\"{{x}}\">", "is code");
+    expect_refused("<a on{{#y}}x{{/y}}click=\"{{x}}\">", "is code");
     expect_refused("<a {{#x}}title=\"{{/x}}{{y}}\">", "cuts a tag");
 }
 
