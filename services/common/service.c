@@ -278,6 +278,16 @@ static void on_clock(uv_timer_t *timer)
 
 /* ---- beginning and end */
 
+/* What the program has left running, a timer mostly: it must not wake to a database that is gone.
+ */
+static void close_rest(uv_handle_t *handle, void *data)
+{
+    (void)data;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
 static void close_all(void)
 {
     server_close(state.server);
@@ -286,6 +296,7 @@ static void close_all(void)
     uv_close((uv_handle_t *)&state.stopper, NULL);
     uv_close((uv_handle_t *)&state.on_term, NULL);
     uv_close((uv_handle_t *)&state.on_int, NULL);
+    uv_walk(state.service->loop, close_rest, NULL);
 }
 
 static void on_stop_look(uv_timer_t *timer)

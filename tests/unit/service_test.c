@@ -116,6 +116,26 @@ static char folder[] = "/tmp/otklik-service-test.XXXXXX";
 static char socket_path[64];
 static pid_t child;
 
+static void on_answer(void *data, const struct db_result *result)
+{
+    (void)data;
+    (void)result;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    (void)db_ask(timer->data, 0, NULL, on_answer, NULL);
+}
+
+/* A program has timers of its own that use the database; this one stops none of them at the end. */
+static int start_ticking(struct service *s)
+{
+    static uv_timer_t timer;
+    timer.data = s->db;
+    return uv_timer_init(s->loop, &timer) != 0 || uv_timer_start(&timer, on_tick, 1, 1) != 0 ? -1
+                                                                                             : 0;
+}
+
 static void run_child(void)
 {
     /* Its log is not TAP. */
@@ -128,7 +148,7 @@ static void run_child(void)
     setenv("OTKLIK_SOCKET", socket_path, 1);
     setenv("OTKLIK_DB", "host=/nonexistent dbname=none", 1);
     setenv("OTKLIK_QUEUE_MAX", "4", 1);
-    static struct service service = { .name = "test", .routes = routes };
+    static struct service service = { .name = "test", .routes = routes, .start = start_ticking };
     exit(service_run(&service)); /* with the leak check of a sanitizer */
 }
 
