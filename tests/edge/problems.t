@@ -121,4 +121,6 @@ subtest 'logs hold no secret' => sub {
     like log_of('nginx'), qr/connect\(\) to unix:\S+ failed .*request: "GET \/api\/v1\/reports\/summary", id: /, 'what nginx says of a service that was away';
 };
 
+unlike log_of('nginx'), qr/AddressSanitizer|runtime error|exited on signal|\[(?:alert|emerg)\]/, 'no worker died, nothing alarmed nginx';
+
 done_testing;

@@ -120,6 +120,12 @@ http {
 CONF
 }
 
+# nginx itself is not built with the sanitizers that the module may need: their library comes first, and nginx's own pools are no leaks.
+sub environment {
+    my ($asan) = `ldd '$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so'` =~ /libasan\S* => (\S+)/ or return ();
+    return (LD_PRELOAD => $asan, ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0');
+}
+
 # Writes a configuration; the answer of nginx -t: (status, text).
 sub nginx_config {
     my ($http, $server, %o) = @_;
@@ -128,6 +134,7 @@ sub nginx_config {
     write_to('secret', '0123456789abcdef0123456789abcdef') unless -f "$dir/secret";
     chmod 0755, "$dir";
     write_to('nginx.conf', configuration($http, $server, %o));
+    local %ENV = (%ENV, environment());
     my $said = `/usr/sbin/nginx -t -e stderr -p '$dir' -c '$dir/nginx.conf' 2>&1`;
     return ($? >> 8, $said);
 }
@@ -146,6 +153,7 @@ sub nginx_start {
     start_echo() unless $echo;
     $master = fork // die "fork: $!";
     if ($master == 0) {
+        %ENV = (%ENV, environment());
         open STDERR, '>>', "$dir/stderr";
         exec '/usr/sbin/nginx', '-e', 'stderr', '-p', "$dir", '-c', "$dir/nginx.conf";
     }
@@ -193,8 +201,8 @@ END {
         my $status = $?;
         kill 'TERM', grep { defined } $master, $echo;
         waitpid $_, 0 for grep { defined } $master, $echo;
-        # A sanitizer's report goes to nginx's log: it must not be overlooked.
-        if (nginx_log() =~ /(?:AddressSanitizer|runtime error)/) { print {*STDERR} nginx_log(); $status ||= 1 }
+        # A worker that died of itself, and a sanitizer's report, go to nginx's log: they must not be overlooked.
+        if (nginx_log() =~ /AddressSanitizer|runtime error|exited on signal (?!9\b)/) { print {*STDERR} nginx_log(); $status ||= 1 }
         $? = $status;
     }
 }
