@@ -37,7 +37,7 @@ struct carrier {
     int busy;
     struct submission *rows[ROWS_MAX];
     int n;
-    char slot[8];
+    char slot[12];
     struct pg_array arrays[COLUMNS];
 };
 
@@ -141,7 +141,7 @@ static void on_hint_timer(uv_timer_t *timer)
             continue;
         }
         b->hints[i] = 0;
-        char region[8];
+        char region[12];
         snprintf(region, sizeof region, "%d", i);
         const char *params[] = { region };
         if (db_ask(b->db, QUERY_INTAKE_HINT, params, on_hinted, b) != OTK_OK) {
@@ -302,7 +302,7 @@ static int write_arrays(struct carrier *c, const char **params)
 
 static void send_rows(struct carrier *c)
 {
-    char region[8];
+    char region[12];
     snprintf(region, sizeof region, "%d", c->region);
     const char *params[2 + COLUMNS] = { region, c->slot };
     enum otk_err err = OTK_INTERNAL;

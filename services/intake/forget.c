@@ -44,7 +44,7 @@ static void on_forgotten(void *data, const struct db_result *result)
 static void on_timer(uv_timer_t *timer)
 {
     struct forget *f = timer->data;
-    char region[8], before[24], bite[8];
+    char region[12], before[24], bite[8];
     snprintf(region, sizeof region, "%d", f->region);
     snprintf(before, sizeof before, "%" PRId64, ((int64_t)time(NULL) - KEEP_S) * 1000000);
     snprintf(bite, sizeof bite, "%d", BITE);

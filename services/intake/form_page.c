@@ -140,7 +140,7 @@ static void on_region(void *data, const struct db_result *result)
 /* Shows the form; without themes when the database is away: what was written stays in any case. */
 static void show(struct request *r, struct form *f)
 {
-    char region[8];
+    char region[12];
     snprintf(region, sizeof region, "%d", r->region);
     r->state = f;
     const char *params[] = { region, language_tag(r->lang),

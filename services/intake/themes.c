@@ -40,7 +40,7 @@ void themes_ask(struct request *r)
         reply_problem(r, OTK_FORBIDDEN, STR(""));
         return;
     }
-    char region[8];
+    char region[12];
     snprintf(region, sizeof region, "%d", r->region);
     const char *params[] = { region, language_tag(r->lang) };
     enum otk_err err = db_ask(r->service->db, QUERY_INTAKE_THEMES, params, on_themes, r);

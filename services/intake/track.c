@@ -21,7 +21,7 @@ enum otk_err track_find(struct request *r, struct str number, struct str code, i
                         db_callback done)
 {
     struct number parsed = { .region = r->region };
-    char digest[67] = "", region[8];
+    char digest[67] = "", region[12];
     if (number_parse(number, &parsed) != 0 || access_code_digest(code, digest) != 0) {
         parsed = (struct number){ .region = r->region };
         snprintf(digest, sizeof digest, "\\x");

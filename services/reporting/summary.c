@@ -111,7 +111,7 @@ void summary_ask(struct request *r)
         reply_invalid(r, errors->list, errors->n);
         return;
     }
-    char region[8];
+    char region[12];
     snprintf(region, sizeof region, "%d", r->region);
     const char *params[] = { region,
                              text_of(&r->values[F_FROM], NULL),
