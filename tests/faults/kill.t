@@ -66,8 +66,8 @@ for my $name (sort keys %victims) {
     my $kills = 0;
     for (1 .. 3) {
         sleep 0.5 + rand 0.7;
-        # It may be just about to come back from the last death.
-        my ($until, $dead) = (time + 3, 0);
+        # It may be just about to come back from the last death; PostgreSQL on a busy disk takes seconds for that.
+        my ($until, $dead) = (time + 20, 0);
         while (!$dead && time < $until) {
             my $pid = $victims{$name}->();
             $dead = $pid ? kill 'KILL', $pid : 0;
