@@ -21,10 +21,17 @@ struct exchange {
 enum otk_err exchange_read(struct exchange *x, const struct fcgi_request *from);
 /* Sends a problem without ending the handler's part: the clock has run out. */
 void exchange_time_out(struct exchange *x);
-/* The handler's part is over (service.c). */
+/* Counts X in: from now on its handler has a part to do. */
+void exchange_begin(struct exchange *x);
+/* The handler's part is over. */
 void exchange_finished(struct exchange *x);
 /* Called when the reply is written or nobody waits: frees the exchange once the handler has
  * finished, too. */
 void exchange_release(struct exchange *x);
+/* The one that came first of those whose handler has not finished; NULL without one. */
+struct exchange *exchange_oldest(void);
+long exchanges_in_hand(void);
+/* Registers what is measured here; once, at the start. */
+void exchange_register(void);
 
 #endif

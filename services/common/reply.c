@@ -93,7 +93,6 @@ static void answer(struct exchange *x, int status, const char *content_type, str
 static int finish(struct exchange *x)
 {
     exchange_finished(x);
-    x->finished = 1;
     if (x->answered) {
         exchange_release(x);
         return 0;
@@ -194,7 +193,7 @@ static int may_log(enum otk_err err)
     return 0;
 }
 
-static void prepare_problem(struct request *r, enum otk_err err, const char *why)
+static void log_problem(struct request *r, enum otk_err err, const char *why)
 {
     const struct problem *p = problem_of(err);
     if (p->status >= 500 && may_log(err)) {
@@ -202,6 +201,12 @@ static void prepare_problem(struct request *r, enum otk_err err, const char *why
                   (int)r->path.n, r->path.p == NULL ? "" : r->path.p, p->status, p->slug,
                   why == NULL ? "" : ": ", why == NULL ? "" : why);
     }
+}
+
+static void prepare_problem(struct request *r, enum otk_err err, const char *why)
+{
+    const struct problem *p = problem_of(err);
+    log_problem(r, err, why);
     if (p->retry_after > 0) {
         char text[12];
         snprintf(text, sizeof text, "%d", p->retry_after);
@@ -249,8 +254,26 @@ void reply_db_problem(struct request *r, const struct db_result *result)
     send_problem(r, result->err, (struct str){ NULL, 0 }, NULL, 0, why);
 }
 
+/* 0: there is no page for it. */
+static int send_late_page(struct exchange *x)
+{
+    struct request *r = &x->r;
+    struct str html = { NULL, 0 };
+    int status = r->route == NULL || r->route->late == NULL ? 0 : r->route->late(r, &html);
+    if (status == 0) {
+        x->headers = (struct str){ NULL, 0 }; /* of half a page */
+        return 0;
+    }
+    log_problem(r, OTK_UNAVAILABLE, "no answer in time");
+    answer(x, status, "text/html; charset=utf-8", html);
+    return 1;
+}
+
 void exchange_time_out(struct exchange *x)
 {
+    if (send_late_page(x)) {
+        return;
+    }
     prepare_problem(&x->r, OTK_UNAVAILABLE, "no answer in time");
     struct str body = problem_body(&x->r, OTK_UNAVAILABLE, (struct str){ NULL, 0 }, NULL, 0);
     if (body.p == NULL) {

@@ -24,8 +24,7 @@ enum {
 static struct {
     struct service *service;
     struct server *server;
-    struct exchange *oldest, *newest; /* whose handler has not finished, in order of arrival */
-    long in_hand, queue_max;
+    long queue_max;
     int stopping;
     uint64_t stop_at; /* ms of the loop */
     int status;
@@ -47,10 +46,6 @@ static struct metric late_total = { .name = "otklik_requests_late_total",
 static struct metric in_hand = { .name = "otklik_requests_in_hand",
                                  .help = "Requests whose handler has not finished",
                                  .type = "gauge" };
-static struct histogram duration = { .name = "otklik_request_duration_seconds",
-                                     .help =
-                                         "From the last byte of a request to its handler's end" };
-
 /* ---- what every program answers */
 
 static void live(struct request *r)
@@ -76,7 +71,7 @@ static void ready(struct request *r)
 
 static void metrics(struct request *r)
 {
-    in_hand.value = (double)state.in_hand;
+    in_hand.value = (double)exchanges_in_hand();
     struct str text = metrics_print(r->arena);
     if (text.p == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
@@ -218,20 +213,16 @@ static void serve(void *data, struct call *call)
     call->data = x;
     x->r.service = s;
     x->r.arena = call->request.arena;
-    x->r.started_us = (int64_t)(uv_hrtime() / 1000);
-    x->older = state.newest;
-    *(state.newest == NULL ? &state.oldest : &state.newest->newer) = x;
-    state.newest = x;
+    exchange_begin(x);
     requests_total.value++;
-    state.in_hand++;
 
     const char *allow = NULL;
     enum otk_err err = exchange_read(x, &call->request);
     if (err == OTK_OK) {
         err = router_find(common_routes, &x->r, &allow);
         if (err == OTK_NOT_FOUND) {
-            err = state.in_hand > state.queue_max ? OTK_UNAVAILABLE
-                                                  : router_find(s->routes, &x->r, &allow);
+            err = exchanges_in_hand() > state.queue_max ? OTK_UNAVAILABLE
+                                                        : router_find(s->routes, &x->r, &allow);
             refused_total.value += err == OTK_UNAVAILABLE;
         }
     }
@@ -245,26 +236,11 @@ static void serve(void *data, struct call *call)
     ask(&x->r);
 }
 
-void exchange_finished(struct exchange *x)
-{
-    *(x->older == NULL ? &state.oldest : &x->older->newer) = x->newer;
-    *(x->newer == NULL ? &state.newest : &x->newer->older) = x->older;
-    state.in_hand--;
-    histogram_observe(&duration, (double)((int64_t)(uv_hrtime() / 1000) - x->r.started_us) / 1e6);
-}
-
-void exchange_release(struct exchange *x)
-{
-    if (x->finished && x->written) {
-        arena_free(x->r.arena);
-    }
-}
-
 static void on_clock(uv_timer_t *timer)
 {
     (void)timer;
     int64_t now = (int64_t)(uv_hrtime() / 1000);
-    for (struct exchange *x = state.oldest, *newer; x != NULL; x = newer) {
+    for (struct exchange *x = exchange_oldest(), *newer; x != NULL; x = newer) {
         newer = x->newer;
         if (now - x->r.started_us < ANSWER_MS * 1000LL) {
             return;
@@ -303,13 +279,13 @@ static void on_stop_look(uv_timer_t *timer)
 {
     const struct service *s = state.service;
     server_stop(state.server);
-    int busy = server_connections(state.server) > 0 || state.in_hand > 0 ||
+    int busy = server_connections(state.server) > 0 || exchanges_in_hand() > 0 ||
                (s->busy != NULL && s->busy(state.service));
     if (busy && uv_now(timer->loop) < state.stop_at) {
         return;
     }
     if (busy) {
-        log_write(LOG_WARN, STR(""), "stopped with %ld requests in hand", state.in_hand);
+        log_write(LOG_WARN, STR(""), "stopped with %ld requests in hand", exchanges_in_hand());
         state.status = 1;
     }
     close_all();
@@ -337,7 +313,7 @@ static void register_metrics(void)
     metric_register(&refused_total);
     metric_register(&late_total);
     metric_register(&in_hand);
-    histogram_register(&duration);
+    exchange_register();
 }
 
 int service_run(struct service *s)

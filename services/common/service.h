@@ -21,6 +21,10 @@ struct route {
     void (*ask)(struct request *r);
     void (*invalid)(struct request *r, enum otk_err err, struct str detail,
                     const struct field_errors *errors); /* NULL: problem+json */
+    /* The page for somebody who has waited too long while the handler still waits: puts it into
+     * *html, adds headers, answers nothing. Its status, or 0 when memory is out. NULL: problem+json
+     */
+    int (*late)(struct request *r, struct str *html);
 };
 
 /* A problem for a statement that failed: logs SQLSTATE and message with the request's id. */
