@@ -161,9 +161,8 @@ void form_show(struct request *r)
     show(r, f);
 }
 
-/* Shows the form again with what the body held. */
-static void show_again(struct request *r, enum otk_err err, struct str detail,
-                       const struct field_errors *errors)
+/* A form with what the body held; NULL when memory is out. */
+static struct form *form_of_body(struct request *r)
 {
     struct form *f = arena_zero(r->arena, sizeof *f);
     struct field_errors *ignored = arena_zero(r->arena, sizeof *ignored);
@@ -171,6 +170,17 @@ static void show_again(struct request *r, enum otk_err err, struct str detail,
     if (f == NULL || ignored == NULL ||
         fields_from_form(r->arena, echo_fields, r->body, f->echo, ignored, &no_detail, r->lang) ==
             OTK_INTERNAL) {
+        return NULL;
+    }
+    return f;
+}
+
+/* Shows the form again with what the body held. */
+static void show_again(struct request *r, enum otk_err err, struct str detail,
+                       const struct field_errors *errors)
+{
+    struct form *f = form_of_body(r);
+    if (f == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
         return;
     }
@@ -187,6 +197,20 @@ void form_invalid(struct request *r, enum otk_err err, struct str detail,
                   const struct field_errors *errors)
 {
     show_again(r, err, detail, errors);
+}
+
+/* The database takes too long: an empty form needs nothing of it, a letter comes back with its key.
+ */
+int form_late(struct request *r, struct str *html)
+{
+    struct form *f = form_of_body(r);
+    if (f == NULL) {
+        return 0;
+    }
+    f->problem = r->method == METHOD_POST ? OTK_UNAVAILABLE : OTK_OK;
+    f->status = f->problem == OTK_OK ? 200 : problem_of(f->problem)->status;
+    *html = page_html(r, PAGE_FORM, context_of(r, f, (struct str){ "", 0 }));
+    return html->p == NULL ? 0 : f->status;
 }
 
 /* The stored letter's own page. BODY is the answer of submit.sql. */

@@ -10,6 +10,8 @@ enum page { PAGE_FORM, PAGE_TRACK, PAGE_COUNT };
 /* Answers with the page drawn from CONTEXT, a JSON object (NUL-terminated; .p NULL when memory ran
  * out while it was made). */
 void page_draw(struct request *r, enum page page, int status, struct str context);
+/* The same page with its headers, not yet sent; .p NULL when memory is out. */
+struct str page_html(struct request *r, enum page page, struct str context);
 /* S as JSON, null for no string; NUL-terminated like all below; .p NULL when memory is out. */
 struct str page_string(struct request *r, struct str s);
 /* Members every context has: lang, lang_ru, lang_en. */

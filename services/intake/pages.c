@@ -68,7 +68,7 @@ struct pages *pages_load(const char *web)
     return p;
 }
 
-void page_draw(struct request *r, enum page page, int status, struct str context)
+struct str page_html(struct request *r, enum page page, struct str context)
 {
     char why[128];
     const struct pages *pages = intake_of(r)->pages;
@@ -79,12 +79,20 @@ void page_draw(struct request *r, enum page page, int status, struct str context
         html = template_render(pages->templates[page], roots, 2, r->arena);
         yajl_tree_free(tree);
     }
+    if (html.p != NULL) {
+        reply_header(r, "Cache-Control", STR("no-store"));
+        reply_header(r, "Content-Language", str_of(language_tag(r->lang)));
+    }
+    return html;
+}
+
+void page_draw(struct request *r, enum page page, int status, struct str context)
+{
+    struct str html = page_html(r, page, context);
     if (html.p == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
         return;
     }
-    reply_header(r, "Cache-Control", STR("no-store"));
-    reply_header(r, "Content-Language", str_of(language_tag(r->lang)));
     reply(r, status, "text/html; charset=utf-8", html);
 }
 

@@ -18,10 +18,12 @@ extern const struct field form_fields[];
 void form_take(struct request *r);
 void form_invalid(struct request *r, enum otk_err err, struct str detail,
                   const struct field_errors *errors);
+int form_late(struct request *r, struct str *html); /* of both */
 /* GET /track */
 extern const struct field track_page_fields[];
 void track_show(struct request *r);
 void track_invalid(struct request *r, enum otk_err err, struct str detail,
                    const struct field_errors *errors);
+int track_late(struct request *r, struct str *html);
 
 #endif

@@ -18,25 +18,30 @@ static int asked(const struct request *r)
     return r->values[F_NUMBER].s.given || r->values[F_CODE].s.given;
 }
 
-/* REGION and APPEAL are JSON or "null". */
-static void draw(struct request *r, int status, const char *region, const char *appeal,
-                 struct str problem)
+/* REGION and APPEAL are JSON or "null". .p is NULL when memory is out. */
+static struct str context_of(struct request *r, int status, const char *region, const char *appeal,
+                             struct str problem)
 {
     int found = strcmp(appeal, "null") != 0;
     struct str common = page_common(r);
     struct str number = page_string(r, r->values[F_NUMBER].s.text);
     struct str code = page_string(r, r->values[F_CODE].s.text);
-    struct str context = { NULL, 0 };
-    if (common.p != NULL && number.p != NULL && code.p != NULL && problem.p != NULL) {
-        context = arena_printf(
-            r->arena,
-            "{%s,\"region\":%s,\"asked\":%s,\"not_found\":%s,\"new\":%s,\"number\":%.*s,"
-            "\"code\":%.*s,\"problem\":%s,\"appeal\":%s}",
-            common.p, region, asked(r) ? "true" : "false", status == 404 ? "true" : "false",
-            found && r->values[F_NEW].s.given ? "true" : "false", (int)number.n, number.p,
-            (int)code.n, code.p, problem.p, appeal);
+    if (common.p == NULL || number.p == NULL || code.p == NULL || problem.p == NULL) {
+        return (struct str){ NULL, 0 };
     }
-    page_draw(r, PAGE_TRACK, status, context);
+    return arena_printf(r->arena,
+                        "{%s,\"region\":%s,\"asked\":%s,\"not_found\":%s,\"new\":%s,"
+                        "\"number\":%.*s,\"code\":%.*s,\"problem\":%s,\"appeal\":%s}",
+                        common.p, region, asked(r) ? "true" : "false",
+                        status == 404 ? "true" : "false",
+                        found && r->values[F_NEW].s.given ? "true" : "false", (int)number.n,
+                        number.p, (int)code.n, code.p, problem.p, appeal);
+}
+
+static void draw(struct request *r, int status, const char *region, const char *appeal,
+                 struct str problem)
+{
+    page_draw(r, PAGE_TRACK, status, context_of(r, status, region, appeal, problem));
 }
 
 static void draw_problem(struct request *r, enum otk_err err)
@@ -76,4 +81,14 @@ void track_invalid(struct request *r, enum otk_err err, struct str detail,
     (void)detail;
     (void)errors;
     track_show(r);
+}
+
+/* The database takes too long. */
+int track_late(struct request *r, struct str *html)
+{
+    int status = problem_of(OTK_UNAVAILABLE)->status;
+    *html =
+        page_html(r, PAGE_TRACK,
+                  context_of(r, status, "null", "null", page_problem(r, OTK_UNAVAILABLE, STR(""))));
+    return html->p == NULL ? 0 : status;
 }

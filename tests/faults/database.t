@@ -61,8 +61,28 @@ subtest 'PostgreSQL hangs' => sub {
     ($answer, $took) = timed(sub { get('/api/v1/themes') });
     is $answer->{status}, 503, 'so does whoever only reads';
     cmp_ok $took, '<', 2, sprintf 'within two seconds (%.2f)', $took;
+    ($answer, $took) = timed(sub { get('/') });
+    is $answer->{status}, 200, 'the form comes, if without themes';
+    cmp_ok $took, '<', 2, sprintf 'within two seconds (%.2f)', $took;
+    my ($form_key) = $answer->{content} =~ /name="idempotency_key" value="([^"]+)"/;
+    my %typed = (text => "Фонарь <b>висит</b> $k", address => 'Садовая, 12', idempotency_key => $form_key);
+    ($answer, $took) = timed(sub { post_form('/?lang=ru', \%typed, idempotency => undef) });
+    is $answer->{status}, 503, 'a letter without JavaScript gets 503';
+    cmp_ok $took, '<', 2, sprintf 'within two seconds (%.2f)', $took;
+    like $answer->{headers}{'retry-after'} // '', qr/\A\d+\z/, 'and when to come again';
+    like $answer->{headers}{'content-type'}, qr{\Atext/html}, 'as a page';
+    utf8::decode(my $page = $answer->{content});
+    like $page, qr/>\s*Фонарь &lt;b&gt;висит&lt;\/b&gt; \Q$k\E</, 'with its text';
+    like $page, qr/name="idempotency_key" value="\Q$form_key\E"/, 'and its key';
+    ($answer, $took) = timed(sub { get('/track?number=90-2026-0000001-8&code=AAAA-AAAA-AAAA-AAAA') });
+    is $answer->{status}, 503, 'the tracking page says so';
+    like $answer->{headers}{'content-type'}, qr{\Atext/html}, 'as a page';
+    cmp_ok $took, '<', 2, sprintf 'within two seconds (%.2f)', $took;
     is internal('/intake/health/live')->{status}, 200, 'intake lives';
     kill 'CONT', @hung;
+    is wait_for(sub { my $a = post_form('/?lang=ru', \%typed, idempotency => undef); $a->{status} == 303 && $a }, 10, 'the form')->{status}, 303,
+        'the form sent again is taken';
+    is sql("select count(*) from appeal where text = '$typed{text}'"), '1', 'once';
     $answer = wait_for(sub { my $a = send_letter($k, 'Письмо, hangs'); $a->{status} == 201 && $a }, 10, 'the letter to be taken');
     is sql("select count(*) from appeal where text = 'Письмо, hangs'"), '1', 'whatever became of the first try, there is one letter';
     is get('/api/v1/themes')->{status}, 200, 'and reading goes on';
