@@ -8,6 +8,8 @@
 #define NGX_HTTP_APPEAL_LOG_LINES   10       /* refusals a worker a second */
 #define NGX_HTTP_APPEAL_RESTART     2        /* s a dead service needs */
 
+#define NGX_HTTP_APPEAL_CHALLENGE_LEN  128
+
 /* beside the name: quotes, ;q=..;w=.. or ;r=..;t=.., comma and space */
 #define NGX_HTTP_APPEAL_POLICY_LEN  (2 * NGX_INT64_LEN + 12)
 
@@ -87,18 +89,52 @@ ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 }
 
 
+/* WWW-Authenticate: what may be sent, or what was wrong with a token. */
+
 static ngx_int_t
 ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 {
-    ngx_table_elt_t  *h;
-
-    static ngx_str_t  value =
-                    ngx_string("ApiKey realm=\"otklik\", header=\"X-Api-Key\"");
+    u_char                      *p;
+    ngx_str_t                    value;
+    ngx_uint_t                   methods;
+    ngx_table_elt_t             *h;
+    ngx_http_appeal_loc_conf_t  *alcf;
 
     if (r->headers_out.www_authenticate != NULL) {
         return NGX_OK;
     }
 
+    value.data = ngx_pnalloc(r->pool, NGX_HTTP_APPEAL_CHALLENGE_LEN);
+
+    if (value.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+    methods = alcf->methods;
+
+    if (ctx->refused >= PROBLEM_TOKEN_TOO_LONG
+        && ctx->refused <= PROBLEM_REVOKED_TOKEN)
+    {
+        p = ngx_snprintf(value.data, NGX_HTTP_APPEAL_CHALLENGE_LEN,
+                         "Bearer realm=\"otklik\", error=\"invalid_token\", "
+                         "error_description=\"%V\"", &ctx->reason);
+
+    } else {
+        p = ngx_snprintf(value.data, NGX_HTTP_APPEAL_CHALLENGE_LEN,
+                         "%s%s%s",
+                         methods & NGX_HTTP_APPEAL_JWT
+                             ? "Bearer realm=\"otklik\"" : "",
+                         (methods & NGX_HTTP_APPEAL_JWT)
+                             && (methods & NGX_HTTP_APPEAL_API_KEY)
+                             ? ", " : "",
+                         !(methods & NGX_HTTP_APPEAL_JWT)
+                             || (methods & NGX_HTTP_APPEAL_API_KEY)
+                             ? "ApiKey realm=\"otklik\", "
+                               "header=\"X-Api-Key\"" : "");
+    }
+
+    value.len = p - value.data;
     h = ngx_http_appeal_add_header(r, "WWW-Authenticate", &value);
 
     if (h == NULL) {

@@ -658,8 +658,11 @@ ngx_http_appeal_limit_set_only(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
     } else if (ngx_strcmp(value->data, "api_key") == 0) {
         limit->only = NGX_HTTP_APPEAL_API_KEY;
 
+    } else if (ngx_strcmp(value->data, "jwt") == 0) {
+        limit->only = NGX_HTTP_APPEAL_JWT;
+
     } else {
-        return "is neither \"anonymous\" nor \"api_key\"";
+        return "is none of \"anonymous\", \"api_key\" and \"jwt\"";
     }
 
     return NGX_CONF_OK;

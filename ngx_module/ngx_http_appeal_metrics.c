@@ -5,7 +5,7 @@
 
 
 /* bytes of text for everything but the zones, and for a zone */
-#define NGX_HTTP_APPEAL_METRICS_LEN       4096
+#define NGX_HTTP_APPEAL_METRICS_LEN       8192
 #define NGX_HTTP_APPEAL_METRICS_ZONE_LEN  768
 
 
@@ -136,13 +136,34 @@ ngx_http_appeal_metrics_one(u_char *p, u_char *last, char *name, char *type,
 }
 
 
+/* How many keys are in all the files of a type. */
+
+static uint64_t
+ngx_http_appeal_metrics_known(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_file_type_t *type)
+{
+    uint64_t                  known;
+    ngx_uint_t                i;
+    ngx_http_appeal_file_t  **files;
+
+    known = 0;
+    files = amcf->files.elts;
+
+    for (i = 0; i < amcf->files.nelts; i++) {
+        if (files[i]->type == type) {
+            known += type->count(files[i]->data);
+        }
+    }
+
+    return known;
+}
+
+
 static u_char *
 ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf, u_char *p,
     u_char *last)
 {
-    uint64_t                      known;
     ngx_uint_t                    i;
-    ngx_http_appeal_keys_t      **files;
     ngx_http_appeal_counters_t   *counters;
 
     counters = ngx_http_appeal_counters(amcf);
@@ -150,9 +171,10 @@ ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf, u_char *p,
     p = ngx_http_appeal_metrics_head(p, last, "accepted_total", "counter",
                                      "Requests let in, by kind of credential");
     p = ngx_slprintf(p, last,
+                     "otklik_edge_accepted_total{auth=\"jwt\"} %uA\n"
                      "otklik_edge_accepted_total{auth=\"api_key\"} %uA\n"
                      "otklik_edge_accepted_total{auth=\"anonymous\"} %uA\n",
-                     counters->api_key, counters->anonymous);
+                     counters->jwt, counters->api_key, counters->anonymous);
 
     p = ngx_http_appeal_metrics_head(p, last, "refused_total", "counter",
                                      "Requests refused, by reason");
@@ -172,21 +194,51 @@ ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf, u_char *p,
                          ngx_http_appeal_classes[i], counters->answers[i]);
     }
 
-    known = 0;
-    files = amcf->keys.elts;
-
-    for (i = 0; i < amcf->keys.nelts; i++) {
-        known += keys_count(files[i]->keys);
-    }
-
     p = ngx_http_appeal_metrics_one(p, last, "keys", "gauge",
-                                    "API keys this worker knows", known);
+                                    "API keys this worker knows",
+                                    ngx_http_appeal_metrics_known(amcf,
+                                               &ngx_http_appeal_keys_type));
     p = ngx_http_appeal_metrics_one(p, last, "keys_loaded_total", "counter",
                                     "Times a worker took over a changed key "
                                     "file", counters->keys_loaded);
     p = ngx_http_appeal_metrics_one(p, last, "keys_broken_total", "counter",
                                     "Times a worker found a key file broken",
                                     counters->keys_broken);
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_keys", "gauge",
+                                    "Keys of tokens this worker knows",
+                                    ngx_http_appeal_metrics_known(amcf,
+                                               &ngx_http_appeal_jwks_type));
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_keys_loaded_total",
+                                    "counter",
+                                    "Times a worker took over a changed JWK "
+                                    "set", counters->jwks_loaded);
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_keys_broken_total",
+                                    "counter",
+                                    "Times a worker found a JWK set broken",
+                                    counters->jwks_broken);
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_revoked", "gauge",
+                                    "Revoked tokens this worker knows",
+                                    ngx_http_appeal_metrics_known(amcf,
+                                               &ngx_http_appeal_revoked_type));
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_revoked_loaded_total",
+                                    "counter",
+                                    "Times a worker took over a changed list "
+                                    "of revoked tokens",
+                                    counters->revoked_loaded);
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_revoked_broken_total",
+                                    "counter",
+                                    "Times a worker found a list of revoked "
+                                    "tokens broken",
+                                    counters->revoked_broken);
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_known_total", "counter",
+                                    "Tokens found in the memory of verified "
+                                    "ones", counters->tokens_known);
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_verified_total", "counter",
+                                    "Tokens that were good and not in the "
+                                    "memory", counters->tokens_verified);
+    p = ngx_http_appeal_metrics_one(p, last, "jwt_evicted_total", "counter",
+                                    "Good tokens that had to make room in "
+                                    "the memory", counters->tokens_evicted);
     p = ngx_http_appeal_metrics_one(p, last, "refusals_not_logged_total",
                                     "counter",
                                     "Refusals beyond what the log takes",

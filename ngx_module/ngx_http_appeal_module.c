@@ -24,8 +24,6 @@ static ngx_int_t ngx_http_appeal_identify_key(ngx_http_request_t *r,
     ngx_str_t *text, enum problem_reason *reason);
 static void ngx_http_appeal_identify_nobody(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_loc_conf_t *alcf);
-static ngx_int_t ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to,
-    const char *from);
 
 static void ngx_http_appeal_cleanup(void *data);
 
@@ -41,6 +39,7 @@ static ngx_int_t ngx_http_appeal_init(ngx_conf_t *cf);
 
 static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
     { ngx_string("off"), NGX_HTTP_APPEAL_OFF },
+    { ngx_string("jwt"), NGX_HTTP_APPEAL_JWT },
     { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
     { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
     { ngx_null_string, 0 }
@@ -72,7 +71,70 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
 
     { ngx_string("appeal_api_keys"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_http_appeal_api_keys,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, keys),
+      &ngx_http_appeal_keys_type },
+
+    { ngx_string("appeal_jwt_keys"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, jwt_keys),
+      &ngx_http_appeal_jwks_type },
+
+    { ngx_string("appeal_jwt_revoked"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, jwt_revoked),
+      &ngx_http_appeal_revoked_type },
+
+    { ngx_string("appeal_jwt_issuer"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, jwt_issuer),
+      NULL },
+
+    { ngx_string("appeal_jwt_audience"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, jwt_audience),
+      NULL },
+
+    { ngx_string("appeal_jwt_type"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, jwt_type),
+      NULL },
+
+    { ngx_string("appeal_jwt_leeway"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_sec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, jwt_leeway),
+      NULL },
+
+    { ngx_string("appeal_jwt_cookie"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, jwt_cookie),
+      NULL },
+
+    { ngx_string("appeal_jwt_claims"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      ngx_http_appeal_jwt_claims,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_jwt_memory"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_jwt_memory,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -259,10 +321,17 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
         counters = ngx_http_appeal_counters(
                      ngx_http_get_module_main_conf(r, ngx_http_appeal_module));
 
-        if (ctx->method == NGX_HTTP_APPEAL_API_KEY) {
-            ngx_http_appeal_count(counters->api_key);
+        switch (ctx->method) {
 
-        } else {
+        case NGX_HTTP_APPEAL_JWT:
+            ngx_http_appeal_count(counters->jwt);
+            break;
+
+        case NGX_HTTP_APPEAL_API_KEY:
+            ngx_http_appeal_count(counters->api_key);
+            break;
+
+        default: /* NGX_HTTP_APPEAL_ANONYMOUS */
             ngx_http_appeal_count(counters->anonymous);
         }
     }
@@ -277,6 +346,15 @@ static ngx_uint_t
 ngx_http_appeal_same_rules(ngx_http_appeal_loc_conf_t *one,
     ngx_http_appeal_loc_conf_t *two)
 {
+    if ((one->methods & NGX_HTTP_APPEAL_JWT)
+        && (two->methods & NGX_HTTP_APPEAL_JWT)
+        && (one->jwt->text.len != two->jwt->text.len
+            || ngx_memcmp(one->jwt->text.data, two->jwt->text.data,
+                          one->jwt->text.len) != 0))
+    {
+        return 0;
+    }
+
     return one->methods == two->methods
            && one->keys == two->keys
            && one->region.len == two->region.len
@@ -300,6 +378,19 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_str_null(&ctx->body);
     ngx_str_null(&ctx->key);
     ngx_memzero(&ctx->rate, sizeof(struct limits_rate));
+
+    if (alcf->methods & NGX_HTTP_APPEAL_JWT) {
+        n = ngx_http_appeal_find_token(r, alcf->jwt, &key);
+
+        if (n > 1) {
+            *reason = PROBLEM_SEVERAL_CREDENTIALS;
+            return NGX_OK;
+        }
+
+        if (n == 1) {
+            return ngx_http_appeal_identify_token(r, ctx, alcf, &key, reason);
+        }
+    }
 
     if (alcf->methods & NGX_HTTP_APPEAL_API_KEY) {
         n = ngx_http_appeal_find_api_key(r, &key);
@@ -376,7 +467,7 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     struct keys        *keys;
     const struct key   *key;
 
-    keys = ngx_http_appeal_current_keys(r, alcf->keys);
+    keys = ngx_http_appeal_current(r, alcf->keys);
 
     switch (keys_check(keys, (char *) text->data, text->len, ngx_time(), &key))
     {
@@ -402,22 +493,19 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
     /* copied, for the table may be gone before the request is */
 
-    if (ngx_http_appeal_copy(r->pool, &ctx->subject, key->subject) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->roles, key->roles) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->region, key->region) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->body, key->body) != NGX_OK)
+    if (ngx_http_appeal_copy(r->pool, &ctx->subject, key->subject,
+                             ngx_strlen(key->subject)) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->roles, key->roles,
+                                ngx_strlen(key->roles)) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->region, key->region,
+                                ngx_strlen(key->region)) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->body, key->body,
+                                ngx_strlen(key->body)) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->key, key->prefix,
+                                KEYS_PREFIX_SIZE) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-
-    ctx->key.len = KEYS_PREFIX_SIZE;
-    ctx->key.data = ngx_pnalloc(r->pool, KEYS_PREFIX_SIZE);
-
-    if (ctx->key.data == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    ngx_memcpy(ctx->key.data, key->prefix, KEYS_PREFIX_SIZE);
 
     ctx->method = NGX_HTTP_APPEAL_API_KEY;
     ngx_str_set(&ctx->auth, "api_key");
@@ -437,17 +525,20 @@ ngx_http_appeal_identify_nobody(ngx_http_appeal_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to, const char *from)
+ngx_int_t
+ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to, const char *from,
+    size_t len)
 {
-    to->len = ngx_strlen(from);
-    to->data = ngx_pnalloc(pool, to->len + 1);
+    to->len = len;
+    to->data = ngx_pnalloc(pool, len + 1);
 
     if (to->data == NULL) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(to->data, from, to->len + 1);
+    if (len > 0) {
+        ngx_memcpy(to->data, from, len);
+    }
 
     return NGX_OK;
 }
@@ -532,8 +623,8 @@ ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    if (ngx_array_init(&amcf->keys, cf->pool, 2,
-                       sizeof(ngx_http_appeal_keys_t *)) != NGX_OK
+    if (ngx_array_init(&amcf->files, cf->pool, 4,
+                       sizeof(ngx_http_appeal_file_t *)) != NGX_OK
         || ngx_array_init(&amcf->zones, cf->pool, 4,
                           sizeof(ngx_shm_zone_t *)) != NGX_OK)
     {
@@ -561,12 +652,22 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
      *     conf->methods = 0;
      *     conf->region = { 0, NULL };
      *     conf->limits = NULL;
+     *     conf->jwt_issuer = { 0, NULL };
+     *     conf->jwt_audience = { 0, NULL };
+     *     conf->jwt_type = { 0, NULL };
+     *     conf->jwt_cookie = { 0, NULL };
+     *     conf->jwt = NULL;
      */
 
     conf->body = NGX_CONF_UNSET_UINT;
     conf->language = NGX_CONF_UNSET_UINT;
     conf->request_id = NGX_CONF_UNSET;
     conf->keys = NGX_CONF_UNSET_PTR;
+    conf->jwt_keys = NGX_CONF_UNSET_PTR;
+    conf->jwt_revoked = NGX_CONF_UNSET_PTR;
+    conf->jwt_claims = NGX_CONF_UNSET_PTR;
+    conf->jwt_memory = NGX_CONF_UNSET_PTR;
+    conf->jwt_leeway = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -606,7 +707,7 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    return ngx_http_appeal_merge_jwt(cf, prev, conf);
 }
 
 

@@ -8,10 +8,14 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "jwks.h"
+#include "jws.h"
 #include "keys.h"
 #include "limits.h"
 #include "problem.h"
+#include "revoked.h"
 #include "siphash.h"
+#include "tokens.h"
 #include "uuid7.h"
 
 
@@ -19,8 +23,10 @@
 #define NGX_HTTP_APPEAL_OFF        0x0002
 #define NGX_HTTP_APPEAL_API_KEY    0x0004
 #define NGX_HTTP_APPEAL_ANONYMOUS  0x0008
+#define NGX_HTTP_APPEAL_JWT        0x0010
 
-#define NGX_HTTP_APPEAL_METHODS    (NGX_HTTP_APPEAL_API_KEY                   \
+#define NGX_HTTP_APPEAL_METHODS    (NGX_HTTP_APPEAL_JWT                       \
+                                    |NGX_HTTP_APPEAL_API_KEY                  \
                                     |NGX_HTTP_APPEAL_ANONYMOUS)
 
 /* what becomes of a refusal */
@@ -33,11 +39,31 @@
 #define NGX_HTTP_APPEAL_RANDOM_IDS       64
 
 
+/* A kind of file that is read again when it changes. */
+
+typedef struct {
+    char                          *what;        /* is in it */
+    size_t                         max;         /* bytes */
+
+    /* NULL, and why in a terminated string, if the file is no good */
+
+    void                        *(*parse)(const char *text, size_t n,
+                                          u_char *why);
+    void                         (*free)(void *data);
+    size_t                       (*count)(void *data);
+    ngx_uint_t                   (*secret)(void *data);  /* NULL: never */
+
+    size_t                         loaded;      /* offsets of counters */
+    size_t                         broken;
+} ngx_http_appeal_file_type_t;
+
+
 typedef struct {
     ngx_str_t                      path;
-    struct keys                   *keys;
+    ngx_http_appeal_file_type_t   *type;
+    void                          *data;
 
-    /* the file that keys were read from, or that was too broken for it */
+    /* the file that data was read from, or that was too broken for it */
     ngx_file_uniq_t                uniq;
     off_t                          size;
     struct timespec                changed;
@@ -45,7 +71,24 @@ typedef struct {
     ngx_msec_t                     checked;
     unsigned                       young:1;     /* may change unseen */
     unsigned                       broken:1;    /* and the log says so */
-} ngx_http_appeal_keys_t;
+} ngx_http_appeal_file_t;
+
+
+/* What a token has to be at a location. */
+
+typedef struct {
+    struct jws_policy              policy;
+    ngx_http_appeal_file_t        *keys;
+    ngx_http_appeal_file_t        *revoked;     /* NULL: none */
+    ngx_shm_zone_t                *memory;      /* NULL: none */
+    ngx_str_t                      cookie;      /* "": none */
+    ngx_str_t                      text;        /* all of it, to compare */
+
+    /* a worker's own */
+
+    u_char                         memory_key[SIPHASH_KEY_SIZE];
+    unsigned                       has_memory_key:1;
+} ngx_http_appeal_jwt_t;
 
 
 typedef struct {
@@ -88,21 +131,30 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                     layout;
-    ngx_atomic_t                   api_key;     /* requests let in */
+    ngx_atomic_t                   jwt;         /* requests let in */
+    ngx_atomic_t                   api_key;
     ngx_atomic_t                   anonymous;
     ngx_atomic_t                   refused[PROBLEM_REASONS];
     ngx_atomic_t                   answers[6];  /* by hundreds of status */
     ngx_atomic_t                   keys_loaded;
     ngx_atomic_t                   keys_broken;
+    ngx_atomic_t                   jwks_loaded;
+    ngx_atomic_t                   jwks_broken;
+    ngx_atomic_t                   revoked_loaded;
+    ngx_atomic_t                   revoked_broken;
+    ngx_atomic_t                   tokens_known;    /* in the memory */
+    ngx_atomic_t                   tokens_verified;
+    ngx_atomic_t                   tokens_evicted;
     ngx_atomic_t                   not_logged;
 } ngx_http_appeal_counters_t;
 
 
 typedef struct {
-    ngx_array_t                    keys;        /* ngx_http_appeal_keys_t * */
+    ngx_array_t                    files;       /* ngx_http_appeal_file_t * */
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
+    struct jws                    *jws;         /* room to judge a token */
 
     /* a worker's own */
 
@@ -125,8 +177,19 @@ typedef struct {
     ngx_uint_t                     language;
     ngx_flag_t                     request_id;
     ngx_str_t                      region;
-    ngx_http_appeal_keys_t        *keys;
+    ngx_http_appeal_file_t        *keys;
     ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
+
+    ngx_http_appeal_file_t        *jwt_keys;
+    ngx_http_appeal_file_t        *jwt_revoked;
+    ngx_str_t                      jwt_issuer;
+    ngx_str_t                      jwt_audience;
+    ngx_str_t                      jwt_type;
+    time_t                         jwt_leeway;
+    ngx_str_t                      jwt_cookie;
+    ngx_str_t                     *jwt_claims;  /* one for each that is told */
+    ngx_shm_zone_t                *jwt_memory;
+    ngx_http_appeal_jwt_t         *jwt;         /* all of the above */
 } ngx_http_appeal_loc_conf_t;
 
 
@@ -158,6 +221,8 @@ typedef struct {
 
 ngx_http_appeal_ctx_t *ngx_http_appeal_find_ctx(ngx_http_request_t *r);
 ngx_http_appeal_ctx_t *ngx_http_appeal_get_ctx(ngx_http_request_t *r);
+ngx_int_t ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to,
+    const char *from, size_t len);
 
 /* ngx_http_appeal_variables.c */
 
@@ -171,11 +236,29 @@ ngx_uint_t ngx_http_appeal_next_arg(u_char **p, u_char *end, ngx_str_t *arg,
 char *ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-/* ngx_http_appeal_keys.c */
+/* ngx_http_appeal_files.c */
 
-char *ngx_http_appeal_api_keys(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
-struct keys *ngx_http_appeal_current_keys(ngx_http_request_t *r,
-    ngx_http_appeal_keys_t *file);
+char *ngx_http_appeal_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+void *ngx_http_appeal_current(ngx_http_request_t *r,
+    ngx_http_appeal_file_t *file);
+
+extern ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type;
+extern ngx_http_appeal_file_type_t  ngx_http_appeal_jwks_type;
+extern ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type;
+
+/* ngx_http_appeal_jwt.c */
+
+char *ngx_http_appeal_jwt_claims(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_appeal_jwt_memory(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_appeal_merge_jwt(ngx_conf_t *cf,
+    ngx_http_appeal_loc_conf_t *prev, ngx_http_appeal_loc_conf_t *conf);
+ngx_uint_t ngx_http_appeal_find_token(ngx_http_request_t *r,
+    ngx_http_appeal_jwt_t *jwt, ngx_str_t *token);
+ngx_int_t ngx_http_appeal_identify_token(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    ngx_str_t *text, enum problem_reason *reason);
 
 /* ngx_http_appeal_limits.c */
 

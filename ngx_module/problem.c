@@ -128,13 +128,12 @@ static const struct reason  reasons[PROBLEM_REASONS] = {
     [PROBLEM_NO_REASON] = { "", 0, { NULL, NULL } },
 
     [PROBLEM_MISSING_CREDENTIAL] = { "missing_credential", 401,
-      { "Запрос пришёл без ключа. Передайте его в заголовке X-Api-Key.",
-        "The request came without a key. Send it in the X-Api-Key "
-        "header." } },
+      { "Запрос пришёл без ключа и без маркера доступа.",
+        "The request came without a key and without a token." } },
 
     [PROBLEM_SEVERAL_CREDENTIALS] = { "several_credentials", 401,
-      { "В запросе больше одного ключа. Передайте ровно один.",
-        "The request holds more than one key. Send exactly one." } },
+      { "В запросе больше одного ключа или маркера. Передайте ровно один.",
+        "The request holds more than one key or token. Send exactly one." } },
 
     [PROBLEM_INVALID_KEY] = { "invalid_key", 401,
       { "Такого ключа нет.", "There is no such key." } },
@@ -142,6 +141,54 @@ static const struct reason  reasons[PROBLEM_REASONS] = {
     [PROBLEM_EXPIRED_KEY] = { "expired_key", 401,
       { "Срок действия ключа истёк. Запросите новый.",
         "The key has expired. Ask for a new one." } },
+
+    [PROBLEM_TOKEN_TOO_LONG] = { "token_too_long", 401,
+      { "Маркер длиннее 8 килобайт.",
+        "The token is longer than 8 kilobytes." } },
+
+    [PROBLEM_MALFORMED_TOKEN] = { "malformed_token", 401,
+      { "Маркер составлен неверно.",
+        "The token is not well formed." } },
+
+    [PROBLEM_UNKNOWN_KEY] = { "unknown_key", 401,
+      { "Маркер подписан неизвестным ключом. Получите новый.",
+        "The token is signed with an unknown key. Get a new one." } },
+
+    [PROBLEM_WRONG_ALGORITHM] = { "wrong_algorithm", 401,
+      { "Алгоритм подписи маркера не тот, что у ключа.",
+        "The algorithm of the token is not that of its key." } },
+
+    [PROBLEM_WRONG_TYPE] = { "wrong_type", 401,
+      { "Здесь нужен маркер другого вида.",
+        "Another kind of token is needed here." } },
+
+    [PROBLEM_MISSING_CLAIM] = { "missing_claim", 401,
+      { "В маркере недостаёт обязательного поля.",
+        "The token lacks a claim that it must have." } },
+
+    [PROBLEM_EXPIRED_TOKEN] = { "expired_token", 401,
+      { "Срок действия маркера истёк. Получите новый.",
+        "The token has expired. Get a new one." } },
+
+    [PROBLEM_NOT_YET_VALID] = { "not_yet_valid", 401,
+      { "Маркер ещё не действует.",
+        "The token is not valid yet." } },
+
+    [PROBLEM_WRONG_ISSUER] = { "wrong_issuer", 401,
+      { "Маркер выдан не тем, кому здесь доверяют.",
+        "The token is not from an issuer trusted here." } },
+
+    [PROBLEM_WRONG_AUDIENCE] = { "wrong_audience", 401,
+      { "Маркер выдан не для этого сервиса.",
+        "The token is meant for another service." } },
+
+    [PROBLEM_BAD_SIGNATURE] = { "bad_signature", 401,
+      { "Подпись маркера неверна.",
+        "The signature of the token is wrong." } },
+
+    [PROBLEM_REVOKED_TOKEN] = { "revoked_token", 401,
+      { "Маркер отозван. Получите новый.",
+        "The token was revoked. Get a new one." } },
 
     [PROBLEM_RATE_EXCEEDED] = { "rate_exceeded", 429, { NULL, NULL } }
 };
