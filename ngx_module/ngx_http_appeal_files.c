@@ -32,7 +32,7 @@ static void ngx_http_appeal_free_revoked(void *data);
 static size_t ngx_http_appeal_count_revoked(void *data);
 
 
-ngx_http_appeal_file_type_t  ngx_http_appeal_file_type = {
+ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type = {
     "API keys",
     KEYS_FILE_MAX,
     ngx_http_appeal_parse_keys,
