@@ -91,9 +91,10 @@ $(LIBRARY): $(call objects,$(wildcard services/common/*.c))
 	@rm -f $@
 	ar rcs $@ $^
 
+# Not ngx_module: its limits.h would stand before the system's.
 $(BUILD)/obj/%.o: %.c | $(QUERY_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) -I$(<D) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(CPPFLAGS) $(addprefix -I,$(filter-out ngx_module,$(<D))) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)

@@ -10,7 +10,7 @@
 #include "json_tree.h"
 
 #define HEADER_MAX   1024                    /* bytes, decoded */
-#define VALUES_MAX   512                     /* of JSON, in a header or claims */
+#define VALUES_MAX   512                     /* of JSON, header or claims */
 #define DECIMALS     15                      /* of a time: below 2^53 */
 #define REGION_MAX   999
 
