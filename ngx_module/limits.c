@@ -24,13 +24,14 @@
  *     processes that bring the same new key compete for the same word, one
  *     loses, looks again and finds the key: a key is never there twice.
  *     Looking again must not fall between the winner's two steps; hence the
- *     short wait in settled(), which ends by itself if the winner is dead.
+ *     short wait in find(), which ends by itself if the winner is dead.
  */
 
 #include "limits.h"
 
 #include <stdatomic.h>
 #include <string.h>
+#include <time.h>
 
 #include "siphash.h"
 
@@ -43,9 +44,12 @@
 /* the last ns a word can hold: a table lives nine years, then lets all pass */
 #define TIME_MAX  ((INT64_C(1) << (64 - GENERATION_BITS)) - 1)
 
-/* looks at an entry between owners before its new owner is taken for dead;
- * about 20 us, a thousand times what the two steps take */
-#define PATIENCE  512
+/* looks at an entry between owners before its new owner is taken for dead:
+ * first some 20 us, a thousand times what the two steps take, then 10 ms and
+ * more, for who is alive may have lost its processor between them */
+#define PATIENCE  612
+#define NAPS      100
+#define NAP       100000               /* ns */
 
 /* changes with everything another version could misread */
 #define LAYOUT  UINT64_C(0x6f746b6c696d3031)
@@ -134,8 +138,17 @@ line_of(struct limits *table, const uint64_t hash[2])
 
 
 static void
-breathe(void)
+breathe(unsigned patience)
 {
+    struct timespec  nap;
+
+    if (patience <= NAPS) {
+        nap.tv_sec = 0;
+        nap.tv_nsec = NAP;
+        (void) nanosleep(&nap, NULL);
+        return;
+    }
+
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #endif
@@ -187,7 +200,7 @@ find(struct limits *table, const uint64_t hash[2], struct place *found)
             return false;
         }
 
-        breathe();
+        breathe(patience);
     }
 }
 

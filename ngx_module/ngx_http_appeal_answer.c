@@ -83,6 +83,10 @@ ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         return status;
     }
 
+    /* an error page may be refused, too: then that is what the client is told */
+
+    r->err_status = 0;
+
     ngx_http_finalize_request(r, ngx_http_appeal_send_problem(r, ctx, status));
 
     return NGX_DONE;

@@ -271,6 +271,10 @@ range_weight(const char *p, size_t n, const char *tag)
         return 1000;
     }
 
+    if (p[i] != ';') {
+        return -1;
+    }
+
     i = skip_blanks(p, i + 1, n);
 
     if (n - i < 2 || lower(p[i]) != 'q' || p[i + 1] != '=') {

@@ -50,6 +50,7 @@ static struct template *load(const char *text)
         fail_msg("%s", err);
     }
     keep[nkeep++] = t;
+    /* cppcheck-suppress CastIntegerToAddressAtReturn ; it takes "template" for C++ */
     return t;
 }
 

@@ -13,7 +13,7 @@ use IO::Socket::UNIX;
 use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(nginx_start nginx_config nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir new_key_line);
+our @EXPORT = qw(nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir new_key_line);
 
 # Tests say Russian words and dashes: their names go out as UTF-8.
 if ($INC{'Test/More.pm'}) {
@@ -124,6 +124,17 @@ CONF
 sub environment {
     my ($asan) = `ldd '$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so'` =~ /libasan\S* => (\S+)/ or return ();
     return (LD_PRELOAD => $asan, ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0');
+}
+
+# The answer of nginx -t to a whole http block of somebody else's: (status, text).
+sub nginx_test {
+    my ($http) = @_;
+    my $temporary = join ' ', map { "${_}_temp_path $dir/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
+    write_to('test.conf', "pid $dir/test.pid; load_module $ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so;\n"
+        . "events { }\nhttp {\naccess_log off; $temporary\n$http\n}\n");
+    local %ENV = (%ENV, environment());
+    my $said = `/usr/sbin/nginx -t -e stderr -p '$dir' -c '$dir/test.conf' 2>&1`;
+    return ($? >> 8, $said);
 }
 
 # Writes a configuration; the answer of nginx -t: (status, text).
