@@ -5,7 +5,7 @@
 
 
 #define NGX_HTTP_APPEAL_FILE_CHECK  1000     /* ms between two looks */
-#define NGX_HTTP_APPEAL_FILE_YOUNG  2        /* s, coarser than clocks of files */
+#define NGX_HTTP_APPEAL_FILE_YOUNG  2        /* s, coarser than any clock */
 #define NGX_HTTP_APPEAL_WHY_LEN     128      /* bytes */
 
 

@@ -5,6 +5,7 @@ use warnings;
 use utf8;
 use Test::More;
 use Otklik::Nginx;
+use Otklik::Token;
 
 sub text_of { my ($path) = @_; open my $in, '<:encoding(UTF-8)', $path or die "$path: $!"; local $/ = undef; return scalar <$in> }
 
@@ -12,6 +13,7 @@ my $docs = text_of('docs/edge.md');
 my $dir = nginx_dir();
 my ($line, $key) = new_key_line('partner', region => 67);
 nginx_keys($line);
+for (['jwks.json', jwk_set(jwk(new_token_key('ES256')))], ['revoked', "one\n"]) { open my $out, '>', "$dir/$_->[0]" or die $!; print {$out} $_->[1]; close $out or die $! }
 { open my $out, '>', "$dir/client.secret" or die $!; print {$out} 'x' x 32; close $out or die $! }
 
 my @examples = $docs =~ /^```nginx\n(.*?)^```$/gms;
@@ -21,7 +23,7 @@ for my $example (@examples) {
     my ($what) = $example =~ /(.*(?:location|limit_zone).*)/;
     is $status, 0, "an example passes: $what" or diag $said;
 }
-my ($refused) = nginx_test($examples[1] =~ s/rate=1r/rate=1x/r);
+my ($refused) = nginx_test($examples[0] =~ s/rate=1r/rate=1x/r);
 isnt $refused, 0, 'and what is wrong would not';
 
 subtest 'the example of a key file is one' => sub {
