@@ -122,7 +122,8 @@ ngx_http_appeal_find_bearer(ngx_http_request_t *r, ngx_str_t *token)
                 || value->len < scheme.len
                 || ngx_strncasecmp(value->data, scheme.data, scheme.len) != 0
                 || (value->len > scheme.len
-                    && value->data[scheme.len] != ' '))
+                    && value->data[scheme.len] != ' '
+                    && value->data[scheme.len] != '\t'))
             {
                 continue;
             }

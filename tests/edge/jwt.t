@@ -74,6 +74,8 @@ subtest 'where a token comes from' => sub {
     is told(nginx_get('/all', headers => { 'X-Api-Key' => $api_key }))->[0], 'api_key', 'an API key without a token';
     is told(nginx_get('/all'))->[0], 'anonymous', 'nobody';
     is told(nginx_get('/all', headers => { Authorization => 'Basic eDp5' }))->[0], 'anonymous', 'another scheme is none of ours';
+    is reason(nginx_get('/all', headers => { Authorization => "Bearer\t$token" })), 'malformed_token', 'a tab is no blank, and the scheme is ours';
+    is reason(nginx_get('/all', headers => { Authorization => 'Bearer' })), 'malformed_token', 'a scheme without a token';
     is nginx_get('/all', headers => { Authorization => ["Bearer $token", "Bearer $other"] })->{status}, 400, 'two tokens are refused by nginx itself';
     is reason(nginx_get('/jwt')), 'missing_credential', 'none where one is needed';
     is reason(nginx_get("/jwt?access_token=$token")), 'missing_credential', 'never from the arguments';
