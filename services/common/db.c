@@ -81,7 +81,7 @@ static void on_timer(uv_timer_t *timer);
 
 /* ---- errors */
 
-/* How to answer an error: by SQLSTATE, the longest prefix wins. */
+/* How to answer an error, by the beginning of its SQLSTATE: the first row that fits. */
 static const struct {
     const char *prefix;
     enum otk_err err;

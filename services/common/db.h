@@ -27,6 +27,12 @@ struct db_result {
     int connection; /* which of the db's connections ran it, 0 … n-1 */
 };
 
+/* A value of a row, "" for null; lives as long as RES. */
+static inline struct str db_cell(const PGresult *res, int row, int column)
+{
+    return (struct str){ PQgetvalue(res, row, column), (size_t)PQgetlength(res, row, column) };
+}
+
 typedef void (*db_callback)(void *data, const struct db_result *result);
 
 /* Opens CONNECTIONS connections to CONNINFO on LOOP; they connect, prepare all statements (n of

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "json.h"
+#include "language.h"
 #include "log.h"
 #include "problem.h"
 #include "service.h"
@@ -213,7 +214,7 @@ static void prepare_problem(struct request *r, enum otk_err err, const char *why
         reply_header(r, "Retry-After", str_of(text));
     }
     reply_header(r, "Cache-Control", STR("no-store"));
-    reply_header(r, "Content-Language", r->lang == LANG_RU ? STR("ru") : STR("en"));
+    reply_header(r, "Content-Language", str_of(language_tag(r->lang)));
 }
 
 static void send_problem(struct request *r, enum otk_err err, struct str detail,

@@ -46,6 +46,7 @@ static struct metric late_total = { .name = "otklik_requests_late_total",
 static struct metric in_hand = { .name = "otklik_requests_in_hand",
                                  .help = "Requests whose handler has not finished",
                                  .type = "gauge" };
+
 /* ---- what every program answers */
 
 static void live(struct request *r)

@@ -187,11 +187,6 @@ static void again_later(struct batch *b, struct submission *s)
     }
 }
 
-static struct str cell(const PGresult *res, int row, int column)
-{
-    return (struct str){ PQgetvalue(res, row, column), (size_t)PQgetlength(res, row, column) };
-}
-
 enum outcome { CREATED, REPLAYED, REUSED, UNKNOWN_THEME, RETRY, OUTCOMES };
 
 static enum outcome outcome_of(struct str name)
@@ -211,7 +206,7 @@ static void answer(struct carrier *c, struct submission *s, const PGresult *res,
     static const enum otk_err refusals[OUTCOMES] = {
         [REUSED] = OTK_KEY_REUSED, [UNKNOWN_THEME] = OTK_INVALID
     };
-    enum outcome outcome = outcome_of(cell(res, row, 1));
+    enum outcome outcome = outcome_of(db_cell(res, row, 1));
     if (outcome == RETRY) {
         again_later(c->batch, s);
         return;
@@ -228,7 +223,7 @@ static void answer(struct carrier *c, struct submission *s, const PGresult *res,
         replayed_total.value++;
     }
     /* The answer lives in the database's result until this returns: the request keeps its own. */
-    struct str body = arena_dup(s->request->arena, cell(res, row, 3));
+    struct str body = arena_dup(s->request->arena, db_cell(res, row, 3));
     if (body.p == NULL) {
         refuse(s, OTK_INTERNAL, NULL);
         return;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "language.h"
 #include "reporting_queries.h"
 
 enum { F_BY, F_FROM, F_TO, F_FORMAT };
@@ -85,7 +86,7 @@ static void on_summary(void *data, const struct db_result *result)
         return;
     }
     reply_header(r, "Cache-Control", STR("no-store"));
-    reply_header(r, "Content-Language", r->lang == LANG_RU ? STR("ru") : STR("en"));
+    reply_header(r, "Content-Language", str_of(language_tag(r->lang)));
     if (csv) {
         reply_header(r, "Content-Disposition", STR("attachment; filename=\"summary.csv\""));
         reply(r, 200, "text/csv; charset=utf-8; header=present", report);
@@ -117,7 +118,7 @@ void summary_ask(struct request *r)
                              text_of(&r->values[F_FROM], NULL),
                              text_of(&r->values[F_TO], NULL),
                              text_of(&r->values[F_BY], "theme"),
-                             r->lang == LANG_RU ? "ru" : "en",
+                             language_tag(r->lang),
                              wants_csv(r) ? "csv" : "json" };
     enum otk_err err = db_ask(r->service->db, QUERY_REPORTING_SUMMARY, params, on_summary, r);
     if (err != OTK_OK) {

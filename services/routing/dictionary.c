@@ -87,11 +87,6 @@ void dictionaries_stale(struct dictionaries *ds)
     }
 }
 
-static struct str cell(const PGresult *res, int row, int column)
-{
-    return (struct str){ PQgetvalue(res, row, column), (size_t)PQgetlength(res, row, column) };
-}
-
 static int64_t number(const PGresult *res, int row, int column)
 {
     return strtoll(PQgetvalue(res, row, column), NULL, 10);
@@ -111,7 +106,7 @@ static enum otk_err read_themes(struct dictionary *d, const PGresult *res)
         int row = (int)i;
         d->themes[i] =
             (struct theme_rule){ (int32_t)number(res, row, 0), (int32_t)number(res, row, 1) };
-        words[i] = (struct theme_words){ d->themes[i].theme_id, cell(res, row, 2) };
+        words[i] = (struct theme_words){ d->themes[i].theme_id, db_cell(res, row, 2) };
     }
     d->index = theme_index_new(words, n);
     free(words);
@@ -127,8 +122,8 @@ static enum otk_err read_rules(struct dictionary *d, const PGresult *res)
     }
     for (size_t i = 0; i < n; i++) {
         int row = (int)i;
-        int first = deadline_unit_of(cell(res, row, 4));
-        int final = deadline_unit_of(cell(res, row, 6));
+        int first = deadline_unit_of(db_cell(res, row, 4));
+        int final = deadline_unit_of(db_cell(res, row, 6));
         if (first < 0 || final < 0) {
             log_write(LOG_ERROR, STR(""), "region %d: deadline rule %s has a unit nobody can count",
                       d->region, PQgetvalue(res, row, 0));
@@ -136,8 +131,8 @@ static enum otk_err read_rules(struct dictionary *d, const PGresult *res)
         }
         d->rules[d->nrules++] = (struct deadline_rule){
             .id = (int32_t)number(res, row, 0),
-            .is_appeal = str_eq(cell(res, row, 1), STR("appeal")),
-            .common = str_eq(cell(res, row, 2), STR("t")),
+            .is_appeal = str_eq(db_cell(res, row, 1), STR("appeal")),
+            .common = str_eq(db_cell(res, row, 2), STR("t")),
             .first = { (int)number(res, row, 3), (enum deadline_unit)first },
             .final = { (int)number(res, row, 5), (enum deadline_unit) final },
         };
@@ -168,8 +163,8 @@ static enum otk_err read_calendar(struct dictionary *d, const PGresult *res)
             .ends = number(res, row, 2),
             .opens = number(res, row, 3),
             .closes = number(res, row, 4),
-            .kind = kind_of(cell(res, row, 5)),
-            .known = str_eq(cell(res, row, 6), STR("t")),
+            .kind = kind_of(db_cell(res, row, 5)),
+            .known = str_eq(db_cell(res, row, 6), STR("t")),
         };
     }
     d->calendar = (struct calendar){ d->days, n };

@@ -358,23 +358,18 @@ static void refused(struct queue *q)
 
 /* ---- deciding ---- */
 
-static struct str cell(const PGresult *res, int row, int column)
-{
-    return (struct str){ PQgetvalue(res, row, column), (size_t)PQgetlength(res, row, column) };
-}
-
 static struct row row_of(const PGresult *res, int i)
 {
     return (struct row){
-        .outbox_id = cell(res, i, COL_OUTBOX),
+        .outbox_id = db_cell(res, i, COL_OUTBOX),
         .attempts = (int)strtol(PQgetvalue(res, i, COL_ATTEMPTS), NULL, 10),
-        .appeal_id = cell(res, i, COL_APPEAL),
-        .text = cell(res, i, COL_TEXT),
+        .appeal_id = db_cell(res, i, COL_APPEAL),
+        .text = db_cell(res, i, COL_TEXT),
         .theme_id = (int32_t)strtol(PQgetvalue(res, i, COL_THEME), NULL, 10),
-        .known_client = str_eq(cell(res, i, COL_AUTH), STR("api_key")),
-        .is_appeal = str_eq(cell(res, i, COL_CLASS), STR("appeal")),
+        .known_client = str_eq(db_cell(res, i, COL_AUTH), STR("api_key")),
+        .is_appeal = str_eq(db_cell(res, i, COL_CLASS), STR("appeal")),
         .received_us = strtoll(PQgetvalue(res, i, COL_RECEIVED), NULL, 10),
-        .has_point = str_eq(cell(res, i, COL_HAS_POINT), STR("t")),
+        .has_point = str_eq(db_cell(res, i, COL_HAS_POINT), STR("t")),
         .municipality_id = (int32_t)strtol(PQgetvalue(res, i, COL_MUNICIPALITY), NULL, 10),
     };
 }
