@@ -14,6 +14,8 @@
 #define NGX_HTTP_APPEAL_KEY_MAX     1024     /* bytes of a value */
 #define NGX_HTTP_APPEAL_NAME_MAX    64
 
+#define NGX_HTTP_APPEAL_ZONE_HEAD   64       /* bytes before the table */
+
 
 /* One name=value of appeal_limit. */
 
@@ -133,7 +135,7 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
         zone = limit[i].zone->data;
 
-        charges[n].table = zone->sh->table;
+        charges[n].table = zone->table;
         charges[n].rate = limit[i].rate;
         charges[n].cost = limit[i].cost;
 
@@ -341,7 +343,7 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    shm_zone = ngx_shared_memory_add(cf, &value[1], size,
+    shm_zone = ngx_shared_memory_add(cf, &value[1], NGX_HTTP_APPEAL_NO_ZONE,
                                      &ngx_http_appeal_module);
 
     if (shm_zone == NULL) {
@@ -357,7 +359,10 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_appeal_zone_t));
     zones = ngx_array_push(&amcf->zones);
 
-    if (zone == NULL || zones == NULL) {
+    if (zone == NULL || zones == NULL
+        || ngx_http_appeal_memory_add(cf, &zone->memory, &value[1], size)
+           != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -394,63 +399,45 @@ ngx_http_appeal_is_name(ngx_str_t *name)
 static ngx_int_t
 ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_http_appeal_zone_t  *ozone = data;
-
-    void                    *memory;
-    size_t                   len, size;
+    u_char                  *p;
     u_char                   secret[SIPHASH_KEY_SIZE];
+    ngx_log_t               *log;
     ngx_http_appeal_zone_t  *zone;
 
     zone = shm_zone->data;
-    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    log = shm_zone->shm.log;
 
-    if (ozone || shm_zone->shm.exists) {
-        zone->sh = zone->shpool->data;
+    p = ngx_http_appeal_memory_take(&zone->memory, log);
 
-        if (limits_attach(zone->sh->table, zone->sh->size) == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                          "the zone \"%V\" was made by another version of "
-                          "the module, stop and start instead of reloading",
-                          &shm_zone->shm.name);
-            return NGX_ERROR;
+    if (p != NULL) {
+        zone->sh = (ngx_http_appeal_zone_sh_t *) p;
+        zone->table = limits_attach(p + NGX_HTTP_APPEAL_ZONE_HEAD,
+                                    zone->memory.size
+                                    - NGX_HTTP_APPEAL_ZONE_HEAD);
+
+        if (zone->table != NULL) {
+            return NGX_OK;
         }
 
-        return NGX_OK;
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "the zone \"%V\" was made by another version of the "
+                      "module, its limits begin anew", &shm_zone->shm.name);
     }
 
-    len = sizeof(" in the zone \"\" of limits") + shm_zone->shm.name.len;
-    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
-    zone->sh = ngx_slab_calloc(zone->shpool,
-                               sizeof(ngx_http_appeal_zone_sh_t));
+    p = ngx_http_appeal_memory_make(&zone->memory, log);
 
-    if (zone->shpool->log_ctx == NULL || zone->sh == NULL) {
+    if (p == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
         return NGX_ERROR;
     }
 
-    ngx_sprintf(zone->shpool->log_ctx, " in the zone \"%V\" of limits%Z",
-                &shm_zone->shm.name);
+    zone->sh = (ngx_http_appeal_zone_sh_t *) p;
+    zone->table = limits_create(p + NGX_HTTP_APPEAL_ZONE_HEAD,
+                                zone->memory.size - NGX_HTTP_APPEAL_ZONE_HEAD,
+                                secret, ngx_http_appeal_now());
 
-    /* all that is left, in one piece, for it was never used */
-
-    size = zone->shpool->pfree * ngx_pagesize;
-    memory = ngx_slab_alloc(zone->shpool, size);
-
-    if (memory == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
-        return NGX_ERROR;
-    }
-
-    zone->sh->size = size;
-    zone->sh->table = limits_create(memory, size, secret,
-                                    ngx_http_appeal_now());
     ngx_explicit_memzero(secret, sizeof(secret));
 
-    if (zone->sh->table == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->shpool->data = zone->sh;
-
-    return NGX_OK;
+    return zone->table != NULL ? NGX_OK : NGX_ERROR;
 }
 
 

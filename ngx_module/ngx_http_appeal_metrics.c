@@ -15,15 +15,15 @@ typedef struct {
     char           *name;
     char           *type;
     char           *help;
-    uint64_t      (*get)(ngx_http_appeal_zone_sh_t *sh);
+    uint64_t      (*get)(ngx_http_appeal_zone_t *zone);
 } ngx_http_appeal_zone_metric_t;
 
 
-static uint64_t ngx_http_appeal_zone_passed(ngx_http_appeal_zone_sh_t *sh);
-static uint64_t ngx_http_appeal_zone_refused(ngx_http_appeal_zone_sh_t *sh);
-static uint64_t ngx_http_appeal_zone_evicted(ngx_http_appeal_zone_sh_t *sh);
-static uint64_t ngx_http_appeal_zone_capacity(ngx_http_appeal_zone_sh_t *sh);
-static uint64_t ngx_http_appeal_zone_owing(ngx_http_appeal_zone_sh_t *sh);
+static uint64_t ngx_http_appeal_zone_passed(ngx_http_appeal_zone_t *zone);
+static uint64_t ngx_http_appeal_zone_refused(ngx_http_appeal_zone_t *zone);
+static uint64_t ngx_http_appeal_zone_evicted(ngx_http_appeal_zone_t *zone);
+static uint64_t ngx_http_appeal_zone_capacity(ngx_http_appeal_zone_t *zone);
+static uint64_t ngx_http_appeal_zone_owing(ngx_http_appeal_zone_t *zone);
 
 static ngx_int_t ngx_http_appeal_metrics_handler(ngx_http_request_t *r);
 static u_char *ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf,
@@ -280,7 +280,7 @@ ngx_http_appeal_metrics_zones(ngx_http_appeal_main_conf_t *amcf, u_char *p,
             zone = zones[i]->data;
             p = ngx_slprintf(p, last, "otklik_edge_%s{zone=\"%V\"} %uL\n",
                              metric->name, &zones[i]->shm.name,
-                             metric->get(zone->sh));
+                             metric->get(zone));
         }
     }
 
@@ -289,37 +289,37 @@ ngx_http_appeal_metrics_zones(ngx_http_appeal_main_conf_t *amcf, u_char *p,
 
 
 static uint64_t
-ngx_http_appeal_zone_passed(ngx_http_appeal_zone_sh_t *sh)
+ngx_http_appeal_zone_passed(ngx_http_appeal_zone_t *zone)
 {
-    return sh->passed;
+    return zone->sh->passed;
 }
 
 
 static uint64_t
-ngx_http_appeal_zone_refused(ngx_http_appeal_zone_sh_t *sh)
+ngx_http_appeal_zone_refused(ngx_http_appeal_zone_t *zone)
 {
-    return sh->refused;
+    return zone->sh->refused;
 }
 
 
 static uint64_t
-ngx_http_appeal_zone_evicted(ngx_http_appeal_zone_sh_t *sh)
+ngx_http_appeal_zone_evicted(ngx_http_appeal_zone_t *zone)
 {
-    return limits_evicted(sh->table);
+    return limits_evicted(zone->table);
 }
 
 
 static uint64_t
-ngx_http_appeal_zone_capacity(ngx_http_appeal_zone_sh_t *sh)
+ngx_http_appeal_zone_capacity(ngx_http_appeal_zone_t *zone)
 {
-    return limits_capacity(sh->table);
+    return limits_capacity(zone->table);
 }
 
 
 static uint64_t
-ngx_http_appeal_zone_owing(ngx_http_appeal_zone_sh_t *sh)
+ngx_http_appeal_zone_owing(ngx_http_appeal_zone_t *zone)
 {
-    return limits_owing(sh->table, ngx_http_appeal_now());
+    return limits_owing(zone->table, ngx_http_appeal_now());
 }
 
 

@@ -38,6 +38,9 @@
 
 #define NGX_HTTP_APPEAL_RANDOM_IDS       64
 
+/* bytes of a zone of nginx whose memory is elsewhere */
+#define NGX_HTTP_APPEAL_NO_ZONE          (8 * ngx_pagesize)
+
 
 /* A kind of file that is read again when it changes. */
 
@@ -111,19 +114,33 @@ typedef struct {
 } ngx_http_appeal_charged_t;
 
 
-/* The data of a shared memory zone that holds a table of limits. */
+/*
+ * Memory that outlives reloads and binary upgrades.  A zone of nginx stands for
+ * it, so that its name is taken and whoever uses it may come before it; but
+ * that has the smallest size, and nothing is in it.
+ */
+
+typedef struct ngx_http_appeal_mapping_s  ngx_http_appeal_mapping_t;
 
 typedef struct {
-    struct limits                 *table;
-    size_t                         size;
+    ngx_str_t                      name;
+    size_t                         size;        /* a multiple of a page */
+    ngx_http_appeal_mapping_t     *mapping;     /* NULL: not there yet */
+} ngx_http_appeal_memory_t;
+
+
+/* The head of a memory that holds a table of limits. */
+
+typedef struct {
     ngx_atomic_t                   passed;
     ngx_atomic_t                   refused;
 } ngx_http_appeal_zone_sh_t;
 
 
 typedef struct {
+    ngx_http_appeal_memory_t       memory;
     ngx_http_appeal_zone_sh_t     *sh;
-    ngx_slab_pool_t               *shpool;
+    struct limits                 *table;
 } ngx_http_appeal_zone_t;
 
 
@@ -259,6 +276,24 @@ ngx_uint_t ngx_http_appeal_find_token(ngx_http_request_t *r,
 ngx_int_t ngx_http_appeal_identify_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     ngx_str_t *text, enum problem_reason *reason);
+
+/* ngx_http_appeal_memory.c */
+
+/* For a directive: who is to have that much under that name. */
+
+ngx_int_t ngx_http_appeal_memory_add(ngx_conf_t *cf,
+    ngx_http_appeal_memory_t *memory, ngx_str_t *name, size_t size);
+
+/*
+ * For the initialization of its zone, aligned to a page.  First take: what the
+ * cycle or the binary before this one held, NULL if there is none.  If that is
+ * no good, make: zeroed, NULL if it failed, which is logged.
+ */
+
+void *ngx_http_appeal_memory_take(ngx_http_appeal_memory_t *memory,
+    ngx_log_t *log);
+void *ngx_http_appeal_memory_make(ngx_http_appeal_memory_t *memory,
+    ngx_log_t *log);
 
 /* ngx_http_appeal_limits.c */
 
