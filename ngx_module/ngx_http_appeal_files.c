@@ -39,6 +39,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type = {
     ngx_http_appeal_free_keys,
     ngx_http_appeal_count_keys,
     NULL,
+    "keys",
     offsetof(ngx_http_appeal_counters_t, keys_loaded),
     offsetof(ngx_http_appeal_counters_t, keys_broken)
 };
@@ -51,6 +52,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_jwks_type = {
     ngx_http_appeal_free_jwks,
     ngx_http_appeal_count_jwks,
     ngx_http_appeal_secret_jwks,
+    "jwt_keys",
     offsetof(ngx_http_appeal_counters_t, jwks_loaded),
     offsetof(ngx_http_appeal_counters_t, jwks_broken)
 };
@@ -63,6 +65,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type = {
     ngx_http_appeal_free_revoked,
     ngx_http_appeal_count_revoked,
     NULL,
+    "jwt_revoked",
     offsetof(ngx_http_appeal_counters_t, revoked_loaded),
     offsetof(ngx_http_appeal_counters_t, revoked_broken)
 };
@@ -140,6 +143,7 @@ ngx_http_appeal_current(ngx_http_request_t *r, ngx_http_appeal_file_t *file)
 
     file->type->free(file->data);
     file->data = data;
+    file->since = file->changed.tv_sec;
 
     return data;
 }
@@ -312,6 +316,8 @@ ngx_http_appeal_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (file->data == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    file->since = file->changed.tv_sec;
 
     *files = file;
     *field = file;

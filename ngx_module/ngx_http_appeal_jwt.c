@@ -37,7 +37,6 @@ static ngx_int_t ngx_http_appeal_accept_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     struct jws_identity *identity);
 
-static struct tokens *ngx_http_appeal_memory(ngx_http_appeal_jwt_t *jwt);
 static ngx_int_t ngx_http_appeal_init_memory(ngx_shm_zone_t *shm_zone,
     void *data);
 static char *ngx_http_appeal_check_jwt(ngx_conf_t *cf,
@@ -188,7 +187,7 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
     jwt = alcf->jwt;
     keys = ngx_http_appeal_current(r, jwt->keys);
     revoked = jwt->revoked ? ngx_http_appeal_current(r, jwt->revoked) : NULL;
-    tokens = ngx_http_appeal_memory(jwt);
+    tokens = jwt->memory ? ngx_http_appeal_memory_tokens(jwt->memory) : NULL;
 
     if (tokens != NULL
         && ngx_http_appeal_remembers(jwt, tokens, text, hash, &room, &token)
@@ -309,16 +308,12 @@ ngx_http_appeal_accept_token(ngx_http_request_t *r,
 }
 
 
-static struct tokens *
-ngx_http_appeal_memory(ngx_http_appeal_jwt_t *jwt)
+struct tokens *
+ngx_http_appeal_memory_tokens(ngx_shm_zone_t *shm_zone)
 {
     ngx_http_appeal_memory_t  *memory;
 
-    if (jwt->memory == NULL) {
-        return NULL;
-    }
-
-    memory = jwt->memory->data;
+    memory = shm_zone->data;
 
     return memory->table;
 }
@@ -386,9 +381,12 @@ ngx_http_appeal_jwt_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_appeal_loc_conf_t *alcf = conf;
 
-    u_char     *colon;
-    ssize_t     bytes;
-    ngx_str_t  *value, name, size;
+    u_char                        *colon;
+    ssize_t                        bytes;
+    ngx_str_t                     *value, name, size;
+    ngx_uint_t                     i;
+    ngx_shm_zone_t               **zones;
+    ngx_http_appeal_main_conf_t   *amcf;
 
     if (alcf->jwt_memory != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -426,6 +424,23 @@ ngx_http_appeal_jwt_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     alcf->jwt_memory->init = ngx_http_appeal_init_memory;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+    zones = amcf->memories.elts;
+
+    for (i = 0; i < amcf->memories.nelts; i++) {
+        if (zones[i] == alcf->jwt_memory) {
+            return NGX_CONF_OK;
+        }
+    }
+
+    zones = ngx_array_push(&amcf->memories);
+
+    if (zones == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *zones = alcf->jwt_memory;
 
     return NGX_CONF_OK;
 }

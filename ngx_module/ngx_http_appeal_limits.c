@@ -12,7 +12,6 @@
 #define NGX_HTTP_APPEAL_BY_VALUE    2
 
 #define NGX_HTTP_APPEAL_KEY_MAX     1024     /* bytes of a value */
-#define NGX_HTTP_APPEAL_NAME_MAX    64
 
 
 /* One name=value of appeal_limit. */
@@ -255,9 +254,8 @@ ngx_http_appeal_remember(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t **asked, struct limits_charge *charges,
     ngx_uint_t n)
 {
-    ngx_uint_t                   i;
-    ngx_http_appeal_zone_t      *zone;
-    ngx_http_appeal_charged_t   *charged;
+    ngx_uint_t                  i;
+    ngx_http_appeal_charged_t  *charged;
 
     if (ctx->charged == NULL) {
         ctx->charged = ngx_array_create(r->pool, n,
@@ -278,13 +276,11 @@ ngx_http_appeal_remember(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         charged[i].limit = asked[i];
         charged[i].charge = charges[i];
 
-        zone = asked[i]->zone->data;
-
         if (charges[i].refused) {
-            ngx_http_appeal_count(zone->sh->refused);
+            ngx_http_appeal_count(asked[i]->policy->sh->refused);
 
         } else {
-            ngx_http_appeal_count(zone->sh->passed);
+            ngx_http_appeal_count(asked[i]->policy->sh->passed);
         }
     }
 
@@ -746,5 +742,8 @@ ngx_http_appeal_check_limit(ngx_conf_t *cf, ngx_array_t *limits,
         return "has a cost that its burst can never pay";
     }
 
-    return NGX_CONF_OK;
+    limit->policy = ngx_http_appeal_policy(cf, &limit->zone->shm.name,
+                                           &limit->name);
+
+    return limit->policy == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
