@@ -218,7 +218,7 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NULL },
 
     { ngx_string("appeal_metrics"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_appeal_metrics,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -706,7 +706,11 @@ ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&amcf->files, cf->pool, 4,
                        sizeof(ngx_http_appeal_file_t *)) != NGX_OK
         || ngx_array_init(&amcf->zones, cf->pool, 4,
-                          sizeof(ngx_shm_zone_t *)) != NGX_OK)
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->memories, cf->pool, 2,
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->policies, cf->pool, 8,
+                          sizeof(ngx_http_appeal_policy_t *)) != NGX_OK)
     {
         return NULL;
     }

@@ -49,6 +49,12 @@
 /* bytes of a zone of nginx whose memory is elsewhere */
 #define NGX_HTTP_APPEAL_NO_ZONE          (8 * ngx_pagesize)
 
+/* bytes of the name of a zone or a policy */
+#define NGX_HTTP_APPEAL_NAME_MAX         64
+
+/* zones and names of limits that are counted apart until nginx is restarted */
+#define NGX_HTTP_APPEAL_POLICIES         256
+
 
 /* A kind of file that is read again when it changes. */
 
@@ -64,6 +70,7 @@ typedef struct {
     size_t                       (*count)(void *data);
     ngx_uint_t                   (*secret)(void *data);  /* NULL: never */
 
+    char                          *name;        /* of its metrics */
     size_t                         loaded;      /* offsets of counters */
     size_t                         broken;
 } ngx_http_appeal_file_type_t;
@@ -73,6 +80,8 @@ typedef struct {
     ngx_str_t                      path;
     ngx_http_appeal_file_type_t   *type;
     void                          *data;
+
+    time_t                         since;       /* data was changed */
 
     /* the file that data was read from, or that was too broken for it */
     ngx_file_uniq_t                uniq;
@@ -102,6 +111,25 @@ typedef struct {
 } ngx_http_appeal_jwt_t;
 
 
+/* The counters of all limits of that zone and name; of all workers. */
+
+typedef struct {
+    ngx_atomic_t                   passed;
+    ngx_atomic_t                   refused;
+    ngx_atomic_t                   would_refuse;
+    u_char                         zone[NGX_HTTP_APPEAL_NAME_MAX];
+    u_char                         name[NGX_HTTP_APPEAL_NAME_MAX];
+    u_char                         unused[40];  /* a cache line of its own */
+} ngx_http_appeal_policy_sh_t;
+
+
+typedef struct {
+    ngx_str_t                      zone;
+    ngx_str_t                      name;
+    ngx_http_appeal_policy_sh_t   *sh;
+} ngx_http_appeal_policy_t;
+
+
 typedef struct {
     ngx_str_t                      kind;        /* "telegram" */
     ngx_uint_t                     place;
@@ -111,6 +139,7 @@ typedef struct {
 
 typedef struct {
     ngx_shm_zone_t                *zone;
+    ngx_http_appeal_policy_t      *policy;
     ngx_str_t                      name;        /* of the policy */
     ngx_uint_t                     source;      /* of the key */
     ngx_http_complex_value_t      *value;       /* if that is a value */
@@ -145,18 +174,8 @@ typedef struct {
 } ngx_http_appeal_memory_t;
 
 
-/* The head of a memory that holds a table of limits. */
-
-typedef struct {
-    ngx_atomic_t                   passed;
-    ngx_atomic_t                   refused;
-    ngx_atomic_t                   would_refuse;
-} ngx_http_appeal_zone_sh_t;
-
-
 typedef struct {
     ngx_http_appeal_memory_t       memory;
-    ngx_http_appeal_zone_sh_t     *sh;
     struct limits                 *table;
 } ngx_http_appeal_zone_t;
 
@@ -183,12 +202,20 @@ typedef struct {
     ngx_atomic_t                   tokens_verified;
     ngx_atomic_t                   tokens_evicted;
     ngx_atomic_t                   not_logged;
+
+    /* every name since the start: none is ever given to another policy, for
+     * workers of an older configuration may still count there */
+
+    ngx_http_appeal_policy_sh_t    policies[NGX_HTTP_APPEAL_POLICIES];
 } ngx_http_appeal_counters_t;
 
 
 typedef struct {
     ngx_array_t                    files;       /* ngx_http_appeal_file_t * */
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
+    ngx_array_t                    memories;    /* ngx_shm_zone_t * */
+    ngx_array_t                    policies; /* ngx_http_appeal_policy_t * */
+    ngx_uint_t                     policies_apart;
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
     struct jws                    *jws;         /* room to judge a token */
@@ -310,6 +337,7 @@ char *ngx_http_appeal_merge_jwt(ngx_conf_t *cf,
     ngx_http_appeal_loc_conf_t *prev, ngx_http_appeal_loc_conf_t *conf);
 ngx_uint_t ngx_http_appeal_find_token(ngx_http_request_t *r,
     ngx_http_appeal_jwt_t *jwt, ngx_str_t *token);
+struct tokens *ngx_http_appeal_memory_tokens(ngx_shm_zone_t *shm_zone);
 ngx_int_t ngx_http_appeal_identify_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     ngx_str_t *text, enum problem_reason *reason);
@@ -365,6 +393,8 @@ ngx_int_t ngx_http_appeal_add_counters(ngx_conf_t *cf,
 ngx_http_appeal_counters_t *ngx_http_appeal_counters(
     ngx_http_appeal_main_conf_t *amcf);
 ngx_int_t ngx_http_appeal_log_phase_handler(ngx_http_request_t *r);
+ngx_http_appeal_policy_t *ngx_http_appeal_policy(ngx_conf_t *cf,
+    ngx_str_t *zone, ngx_str_t *name);
 char *ngx_http_appeal_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
