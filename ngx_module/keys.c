@@ -43,6 +43,7 @@ static bool set_subject(struct key *key, struct word value);
 static bool set_roles(struct key *key, struct word value);
 static bool set_region(struct key *key, struct word value);
 static bool set_body(struct key *key, struct word value);
+static bool set_scopes(struct key *key, struct word value);
 static bool set_rate(struct key *key, struct word value);
 static bool set_burst(struct key *key, struct word value);
 static bool set_expires(struct key *key, struct word value);
@@ -57,6 +58,8 @@ static const struct attribute  attributes[] = {
       "region is not a number from 1 to 999" },
     { "body", set_body, false,
       "body is not 1 to 128 of A-Z a-z 0-9 . _ : @ -" },
+    { "scopes", set_scopes, false,
+      "scopes is not a comma list of names of A-Z a-z 0-9 . _ : / -" },
     { "rate", set_rate, false,
       "rate is not like 100r/s, 30r/m, 500r/h or 1000r/d" },
     { "burst", set_burst, false,
@@ -87,6 +90,21 @@ is_name(char c)
 {
     return is_small(c) || (c >= 'A' && c <= 'Z')
            || (c != '\0' && strchr("._:@-", c) != NULL);
+}
+
+
+static bool
+is_role(char c)
+{
+    return is_small(c) || c == '_';
+}
+
+
+static bool
+is_scope(char c)
+{
+    return is_small(c) || (c >= 'A' && c <= 'Z')
+           || (c != '\0' && strchr("._:/-", c) != NULL);
 }
 
 
@@ -132,18 +150,18 @@ set_subject(struct key *key, struct word value)
 }
 
 
+/* Of a comma list, which becomes one with blanks. */
+
 static bool
-set_roles(struct key *key, struct word value)
+split(struct word value, bool (*is)(char c))
 {
     size_t  i, length;
-
-    key->roles = value.p;
 
     for (length = 0, i = 0; i < value.n; i++) {
         if (value.p[i] != ',') {
             length++;
 
-            if (!is_small(value.p[i]) && value.p[i] != '_') {
+            if (!is(value.p[i])) {
                 return false;
             }
 
@@ -157,6 +175,15 @@ set_roles(struct key *key, struct word value)
     }
 
     return length > 0;
+}
+
+
+static bool
+set_roles(struct key *key, struct word value)
+{
+    key->roles = value.p;
+
+    return split(value, is_role);
 }
 
 
@@ -178,6 +205,15 @@ set_body(struct key *key, struct word value)
     key->body = value.p;
 
     return all(value.p, value.n, is_name);
+}
+
+
+static bool
+set_scopes(struct key *key, struct word value)
+{
+    key->scopes = value.p;
+
+    return split(value, is_scope);
 }
 
 
@@ -419,6 +455,7 @@ read_key(struct reader *reader, struct key *key, struct word word)
 
     memset(key, 0, sizeof(*key));
     key->body = "";
+    key->scopes = "";
     key->expires = INT64_MAX;
 
     if (word.n != KEYS_PREFIX_SIZE || !all(word.p, word.n, is_small)) {

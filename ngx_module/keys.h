@@ -35,6 +35,7 @@ struct key {
     const char         *roles;       /* as all the strings here; with blanks */
     const char         *region;      /* "67" */
     const char         *body;        /* "" if the key is no body's */
+    const char         *scopes;      /* "" if it has none; with blanks */
     struct limits_rate  rate;        /* period 0: the file gives none */
     int64_t             expires;     /* s since 1970, UTC; INT64_MAX: never */
 };
