@@ -122,6 +122,7 @@ static void ngx_http_appeal_place_policies(ngx_http_appeal_main_conf_t *amcf,
 static ngx_http_appeal_labelled_t  ngx_http_appeal_accepted[] = {
     { ngx_string("jwt"), offsetof(ngx_http_appeal_counters_t, jwt) },
     { ngx_string("api_key"), offsetof(ngx_http_appeal_counters_t, api_key) },
+    { ngx_string("hook"), offsetof(ngx_http_appeal_counters_t, hook) },
     { ngx_string("anonymous"),
       offsetof(ngx_http_appeal_counters_t, anonymous) },
     { ngx_null_string, 0 }
@@ -179,6 +180,20 @@ static ngx_http_appeal_metric_t  ngx_http_appeal_metrics_table[] = {
       ngx_http_appeal_get_counter,
       offsetof(ngx_http_appeal_counters_t, keys_broken),
       "Times a worker found a key file broken" },
+
+    { "networks", "gauge", { NULL },
+      ngx_http_appeal_get_known, (uintptr_t) &ngx_http_appeal_networks_type,
+      "Networks in the lists this worker knows" },
+
+    { "networks_loaded_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, networks_loaded),
+      "Times a worker took over a changed list of networks" },
+
+    { "networks_broken_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, networks_broken),
+      "Times a worker found a list of networks broken" },
 
     { "jwt_keys", "gauge", { NULL },
       ngx_http_appeal_get_known, (uintptr_t) &ngx_http_appeal_jwks_type,
@@ -240,6 +255,11 @@ static ngx_http_appeal_metric_t  ngx_http_appeal_metrics_table[] = {
       ngx_http_appeal_get_policy,
       offsetof(ngx_http_appeal_policy_sh_t, refused),
       "Requests that a limit refused" },
+
+    { "limit_would_refuse_total", "counter", { "zone", "policy" },
+      ngx_http_appeal_get_policy,
+      offsetof(ngx_http_appeal_policy_sh_t, would_refuse),
+      "Requests that a dry run would have refused" },
 
     { "limit_owing", "gauge", { "zone" },
       ngx_http_appeal_get_limit_owing, 0,
@@ -756,7 +776,7 @@ ngx_http_appeal_metric_limits(ngx_http_appeal_main_conf_t *amcf, ngx_uint_t n,
 
     zone = shm_zone->data;
 
-    return zone->sh->table;
+    return zone->table;
 }
 
 

@@ -15,6 +15,7 @@ static char *ngx_http_appeal_scope_text(ngx_conf_t *cf,
 static ngx_conf_bitmask_t  ngx_http_appeal_scope_mask[] = {
     { ngx_string("jwt"), NGX_HTTP_APPEAL_JWT },
     { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
+    { ngx_string("hook"), NGX_HTTP_APPEAL_HOOK },
     { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
     { ngx_null_string, 0 }
 };
