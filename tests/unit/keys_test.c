@@ -62,14 +62,15 @@ static const struct key *good(const struct keys *keys)
 static void a_line_says_all_there_is(void **state)
 {
     (void)state;
-    struct keys *keys =
-        one_key("subject=mfc.67:a@b-c roles=integrator,staff_2 region=67 body=mfc-1 "
-                "rate=100r/s burst=5 expires=2027-01-31T00:00:00Z");
+    struct keys *keys = one_key(
+        "subject=mfc.67:a@b-c roles=integrator,staff_2 region=67 body=mfc-1 scopes=appeals:write,Reports.v2/read "
+        "rate=100r/s burst=5 expires=2027-01-31T00:00:00Z");
     const struct key *key = good(keys);
     assert_string_equal(key->subject, "mfc.67:a@b-c");
     assert_string_equal(key->roles, "integrator staff_2");
     assert_string_equal(key->region, "67");
     assert_string_equal(key->body, "mfc-1");
+    assert_string_equal(key->scopes, "appeals:write Reports.v2/read");
     assert_int_equal(key->rate.period, 10000000);
     assert_int_equal(key->rate.burst, 5);
     assert_int_equal(key->expires, 1801353600); /* date --date=2027-01-31T00:00:00Z +%s */
@@ -78,6 +79,7 @@ static void a_line_says_all_there_is(void **state)
     keys = one_key(WHO);
     key = good(keys);
     assert_string_equal(key->body, "");
+    assert_string_equal(key->scopes, "");
     assert_int_equal(key->rate.period, 0);
     assert_int_equal(key->expires, INT64_MAX);
     keys_free(keys);
@@ -218,6 +220,12 @@ static void every_wrong_line_is_named(void **state)
         { HEAD "subject=a roles=staff region=99999999999999999999", "region" },
         { HEAD WHO " body=", "body" },
         { HEAD WHO " body=a,b", "body" },
+        { HEAD WHO " scopes=", "scopes" },
+        { HEAD WHO " scopes=a,,b", "scopes" },
+        { HEAD WHO " scopes=,a", "scopes" },
+        { HEAD WHO " scopes=a,", "scopes" },
+        { HEAD WHO " scopes=a\"b", "scopes" },
+        { HEAD WHO " scopes=a scopes=b", "twice" },
         { HEAD WHO " rate=1", "rate" },
         { HEAD WHO " rate=0r/s", "rate" },
         { HEAD WHO " burst=0 rate=1r/s", "burst" },
