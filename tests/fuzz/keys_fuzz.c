@@ -1,6 +1,6 @@
 // Key files of any bytes: no crash, no leak, and of what is taken every line has all a key needs,
 // in harmless letters.
-// sources: ngx_module/keys.c ngx_module/limits.c ngx_module/siphash.c
+// sources: ngx_module/keys.c ngx_module/limits.c ngx_module/networks.c ngx_module/siphash.c
 // libs: -lcrypto
 #include <assert.h>
 #include <stdbool.h>
