@@ -41,6 +41,9 @@ void exchange_finished(struct exchange *x)
 void exchange_release(struct exchange *x)
 {
     if (x->finished && x->written) {
+        if (x->call->sink != NULL) {
+            x->call->sink->drop(x->call->sink);
+        }
         arena_free(x->r.arena);
     }
 }

@@ -37,6 +37,7 @@ static void drop_request(struct fcgi *f)
     f->request = (struct fcgi_request){ 0 };
     f->params.p = f->body.p = NULL;
     f->params.n = f->params.size = f->body.n = f->body.size = 0;
+    f->streaming = 0;
     f->phase = FCGI_IDLE;
 }
 
@@ -212,6 +213,19 @@ static size_t expected_body(const struct fcgi_request *r)
     return 0;
 }
 
+/* Room for the body at once, where its length is told. -1 when memory is out. */
+static int expect_body(struct fcgi *f)
+{
+    struct fcgi_request *r = &f->request;
+    size_t body = f->streaming || r->too_large ? 0 : expected_body(r);
+    if (body == 0) {
+        return 0;
+    }
+    f->body.p = arena_alloc(r->arena, body);
+    f->body.size = body;
+    return f->body.p == NULL ? -1 : 0;
+}
+
 /* PARAMS has ended. -1: the connection is of no use any more. */
 static int params_end(struct fcgi *f)
 {
@@ -237,13 +251,7 @@ static int params_end(struct fcgi *f)
     for (at = 0; next_pair(p, f->params.n, &at, &pair) > 0;) {
         r->params[r->nparams++] = pair;
     }
-    size_t body = expected_body(r);
-    if (body > 0) {
-        f->body.p = arena_alloc(r->arena, body);
-        f->body.size = body;
-        return f->body.p == NULL ? -1 : 0;
-    }
-    return 0;
+    return f->announces ? 0 : expect_body(f);
 }
 
 static int begin(struct fcgi *f, uint16_t id)
@@ -333,6 +341,13 @@ static int take_content(struct fcgi *f, const char *p, size_t n)
     if (r->too_large) {
         return 0;
     }
+    if (type == STDIN && f->streaming) {
+        f->piece = (struct str){ p, n };
+        return 0;
+    }
+    if (type == STDIN && f->body.size == 0 && expect_body(f) != 0) {
+        return -1;
+    }
     if (type == PARAMS) {
         return n > FCGI_PARAMS_MAX - f->params.n ? too_large(f)
                                                  : grow(r->arena, &f->params.p, &f->params.n,
@@ -362,6 +377,9 @@ static enum fcgi_event end_record(struct fcgi *f)
         bad = put_end(f, id, REQUEST_COMPLETE);
     } else if (type == PARAMS && is_ours(f) && empty) {
         bad = f->phase == FCGI_PARAMS ? params_end(f) : -1;
+        if (!bad && f->announces && !f->request.too_large) {
+            return FCGI_BEGUN;
+        }
     } else if (type == STDIN && is_ours(f) && empty) {
         if (f->phase == FCGI_STDIN) {
             f->request.body = (struct str){ f->body.p, f->body.n };
@@ -399,12 +417,17 @@ enum fcgi_event fcgi_feed(struct fcgi *f, const char *p, size_t n, size_t *used)
         }
         if (f->content_left > 0) {
             size_t piece = f->content_left < n - at ? f->content_left : n - at;
+            f->piece.n = 0;
             if (piece > 0 && take_content(f, p + at, piece) != 0) {
                 event = FCGI_BROKEN;
                 break;
             }
             f->content_left = (uint16_t)(f->content_left - piece);
             at += piece;
+            if (f->piece.n > 0) {
+                event = FCGI_BODY;
+                break; /* the rest of the record, if only its end, comes with the next bytes */
+            }
         }
         if (f->content_left == 0) {
             size_t piece = f->padding_left < n - at ? f->padding_left : n - at;
@@ -428,6 +451,11 @@ struct fcgi_request fcgi_take(struct fcgi *f)
     f->request.nparams = 0;
     f->request.body = (struct str){ NULL, 0 };
     return taken;
+}
+
+void fcgi_stream(struct fcgi *f)
+{
+    f->streaming = 1;
 }
 
 void fcgi_replied(struct fcgi *f)

@@ -3,7 +3,7 @@
  *
  * One request at a time on a connection, as nginx sends them. Lengths are the peer's claims: each
  * is bounded before memory is taken. STDIN is read to its end before a request is handed out,
- * whatever becomes of it. */
+ * whatever becomes of it; it is gathered here, or handed on in pieces if the owner wants that. */
 #ifndef FCGI_H
 #define FCGI_H
 
@@ -40,6 +40,8 @@ struct fcgi_request {
 
 enum fcgi_event {
     FCGI_MORE,    /* all bytes taken, nothing to do */
+    FCGI_BEGUN,   /* f->request has its parameters, not its body: only when f->announces */
+    FCGI_BODY,    /* f->piece holds bytes of the body, only after fcgi_stream */
     FCGI_REQUEST, /* f->request is complete; feed the rest after taking it */
     FCGI_ABORTED, /* whoever asked no longer waits for the reply; the reply is still due */
     FCGI_BROKEN   /* close the connection: not FastCGI, or memory is out */
@@ -49,11 +51,14 @@ enum fcgi_phase { FCGI_IDLE, FCGI_PARAMS, FCGI_STDIN, FCGI_BUSY };
 
 struct fcgi {
     enum fcgi_phase phase;
+    int announces; /* the owner's: tell of a request when its parameters are complete */
     struct fcgi_request request;
     struct {
         char *p;
         size_t n, size;
-    } params, body; /* in request.arena, growing */
+    } params, body;   /* in request.arena, growing */
+    int streaming;    /* the body goes out piece by piece and is not kept */
+    struct str piece; /* of FCGI_BODY, in the bytes fed */
 
     unsigned char header[8];
     size_t nheader;
@@ -72,6 +77,8 @@ void fcgi_close(struct fcgi *f);
 /* Takes bytes until something has happened; *used says how many. Look at f->nout after every call.
  */
 enum fcgi_event fcgi_feed(struct fcgi *f, const char *p, size_t n, size_t *used);
+/* At FCGI_BEGUN: the body is not gathered, FCGI_BODY brings it as it comes, however long it is. */
+void fcgi_stream(struct fcgi *f);
 /* Hands the request of FCGI_REQUEST over, arena and all. */
 struct fcgi_request fcgi_take(struct fcgi *f);
 /* The records of a whole reply to REQUEST, HEAD and BODY left where they are; made in REQUEST's

@@ -46,6 +46,16 @@ static const struct {
     [FE_ORDER] = { "order", { "Начало позже конца.", "The beginning lies behind the end." } },
     [FE_SPAN] = { "span",
                   { "Промежуток длиннее пяти лет.", "The span is longer than five years." } },
+    [FE_FILE_TYPE] = { "file_type",
+                       { "Такой файл не принимается: нужен JPEG, PNG, WebP, HEIC или PDF.",
+                         "Such a file is not taken: JPEG, PNG, WebP, HEIC and PDF are." } },
+    [FE_FILE_SIZE] = { "file_size",
+                       { "Файл слишком большой: можно не больше %.0f МБ.",
+                         "The file is too large: at most %.0f MB." } },
+    [FE_FILE_COUNT] = { "file_count",
+                        { "Файлов слишком много: можно не больше %.0f.",
+                          "There are too many files: at most %.0f." } },
+    [FE_FILE_EMPTY] = { "file_empty", { "Файл пуст.", "The file is empty." } },
 };
 
 /* S cut to at most MAX bytes, between characters. */

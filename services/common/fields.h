@@ -71,6 +71,10 @@ enum field_code {
     FE_NOT_ALLOWED,
     FE_ORDER, /* the beginning lies behind the end */
     FE_SPAN,  /* more than five years */
+    FE_FILE_TYPE,
+    FE_FILE_SIZE,  /* the bound in MB */
+    FE_FILE_COUNT, /* the bound: how many */
+    FE_FILE_EMPTY,
     FE_COUNT
 };
 

@@ -244,6 +244,12 @@ void reply_invalid(struct request *r, const struct field_error *errors, size_t n
     send_problem(r, OTK_INVALID, (struct str){ NULL, 0 }, errors, n, NULL);
 }
 
+void reply_refused(struct request *r, enum otk_err err, struct str detail,
+                   const struct field_error *errors, size_t n)
+{
+    send_problem(r, err, detail, errors, n, NULL);
+}
+
 void reply_db_problem(struct request *r, const struct db_result *result)
 {
     /* Only the first line: the detail of a constraint holds the row. */

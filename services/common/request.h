@@ -8,6 +8,7 @@
 
 struct service;
 struct route;
+struct upload;
 
 enum method { METHOD_GET = 1, METHOD_POST = 2 }; /* HEAD is served as GET without a body */
 
@@ -23,12 +24,13 @@ struct request {
     enum method method;
     struct str path;
     struct str query;
-    struct str path_arg; /* what stood for {…} in the route's path; empty without one */
+    struct str path_arg, path_arg2; /* what stood for each {…} in the route's path, or empty */
     struct str content_type;
     struct str accept;
     struct str idempotency_key; /* header, unquoted; empty if absent */
     struct str if_none_match;
     struct str body;
+    struct upload *upload; /* files that came with it, or NULL; body then holds its other fields */
     enum lang lang; /* from ?lang=, the cookie lang, Accept-Language; ru otherwise */
 
     /* who, as the edge says; never from the client */
@@ -55,6 +57,9 @@ void reply_redirect(struct request *r, int status, struct str location);
 void reply_problem(struct request *r, enum otk_err err, struct str detail);
 /* 422 naming every wrong field. */
 void reply_invalid(struct request *r, const struct field_error *errors, size_t n);
+/* Another problem that names fields: a file too large, of a kind that is not taken. */
+void reply_refused(struct request *r, enum otk_err err, struct str detail,
+                   const struct field_error *errors, size_t n);
 
 /* Texts of problems and field errors for pages: the sentence for ERR or a field error code in LANG.
  */

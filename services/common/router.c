@@ -1,22 +1,36 @@
 /* Which row of a route table a request is for. Tables are short: they are walked. */
 #include "router.h"
 
-/* 1 when PATH has the form of PATTERN; *arg gets what stands for {…}. */
-static int matches(const char *pattern, struct str path, struct str *arg)
+enum { PATH_ARGS = 2 };
+
+/* 1 when PATH has the form of PATTERN; args get what stands for each {…}. */
+static int matches(const char *pattern, struct str path, struct str args[PATH_ARGS])
 {
-    const char *open = strchr(pattern, '{');
-    *arg = (struct str){ NULL, 0 };
-    if (open == NULL) {
-        return str_eq(path, str_of(pattern));
+    size_t at = 0;
+    for (size_t n = 0; n < PATH_ARGS; n++) {
+        args[n] = (struct str){ NULL, 0 };
     }
-    const char *close = strchr(open, '}');
-    size_t before = (size_t)(open - pattern), after = strlen(close + 1);
-    if (path.n <= before + after || memcmp(path.p, pattern, before) != 0 ||
-        memcmp(path.p + path.n - after, close + 1, after) != 0) {
-        return 0;
+    for (size_t n = 0;; n++) {
+        size_t plain = strcspn(pattern, "{");
+        if (path.n - at < plain || (plain > 0 && memcmp(path.p + at, pattern, plain) != 0)) {
+            return 0;
+        }
+        at += plain;
+        pattern += plain;
+        if (*pattern == '\0' || n == PATH_ARGS) {
+            return *pattern == '\0' && at == path.n;
+        }
+        pattern = strchr(pattern, '}') + 1;
+        /* A segment, or as much of one as leaves room for the end of the pattern. */
+        const char *slash = memchr(path.p + at, '/', path.n - at);
+        size_t length = slash == NULL ? path.n - at : (size_t)(slash - path.p) - at;
+        size_t after = strcspn(pattern, "/{");
+        if (length <= after) {
+            return 0;
+        }
+        args[n] = (struct str){ path.p + at, length - after };
+        at += length - after;
     }
-    *arg = (struct str){ path.p + before, path.n - before - after };
-    return memchr(arg->p, '/', arg->n) == NULL;
 }
 
 enum otk_err router_find(const struct route *routes, struct request *r, const char **allow)
@@ -26,13 +40,14 @@ enum otk_err router_find(const struct route *routes, struct request *r, const ch
                                            [METHOD_GET | METHOD_POST] = "GET, HEAD, POST" };
     unsigned known = 0;
     for (const struct route *route = routes; route->path != NULL; route++) {
-        struct str arg;
-        if (!matches(route->path, r->path, &arg)) {
+        struct str args[PATH_ARGS];
+        if (!matches(route->path, r->path, args)) {
             continue;
         }
         if (route->method == r->method) {
             r->route = route;
-            r->path_arg = arg;
+            r->path_arg = args[0];
+            r->path_arg2 = args[1];
             return OTK_OK;
         }
         known |= route->method;

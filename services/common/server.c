@@ -21,7 +21,8 @@ enum {
     ACCEPT_AT_ONCE = 64,
     ACCEPT_PAUSE_MS = 1000, /* when file descriptors are out */
     SWEEP_MS = 1000,
-    PARTIAL_MS = 10000, /* from the first byte of a request to its last; nginx sends it whole */
+    PARTIAL_MS = 10000, /* from the first byte of a request to its last, of a streamed body from piece
+                         * to piece; nginx sends it whole */
     IDLE_MS = 150000,   /* longer than nginx keeps a connection: nginx closes first */
     WRITE_MS = 30000,
     STOP_IDLE_MS = 50, /* at the end: one just accepted has its request on the way */
@@ -35,8 +36,10 @@ struct connection {
     struct connection *next, **link;
     struct fcgi fcgi;
     struct call *call; /* waits for its reply, or is being written */
+    struct sink *sink; /* takes the body that is coming in */
     uint64_t since;    /* ms of the loop: the last change of what we wait for */
     int writing;
+    int paused; /* the sink has no room */
     int closing;
 };
 
@@ -46,8 +49,7 @@ struct server {
     uv_timer_t pause, sweep;
     int fd;
     int stopping;
-    void (*serve)(void *data, struct call *call);
-    void *data;
+    struct server_owner owner;
     struct connection *connections;
     size_t n;
     char buffer[READ_BYTES]; /* the codec copies what it keeps */
@@ -62,6 +64,15 @@ static void on_closed(uv_handle_t *handle)
     free(c);
 }
 
+static void drop_sink(struct connection *c)
+{
+    if (c->sink != NULL) {
+        c->sink->resume = NULL;
+        c->sink->drop(c->sink);
+        c->sink = NULL;
+    }
+}
+
 static void close_connection(struct connection *c)
 {
     if (c->closing) {
@@ -72,6 +83,7 @@ static void close_connection(struct connection *c)
         c->call->connection = NULL; /* its reply goes nowhere */
         c->call = NULL;
     }
+    drop_sink(c);
     fcgi_close(&c->fcgi);
     *c->link = c->next;
     if (c->next != NULL) {
@@ -148,20 +160,63 @@ void server_reply(struct call *call, struct str head, struct str body,
     }
 }
 
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf);
+static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
+
+static void read_on(void *data)
+{
+    struct connection *c = data;
+    if (c->paused && !c->closing) {
+        c->paused = 0;
+        c->since = uv_now(c->server->loop);
+        if (uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read) != 0) {
+            close_connection(c);
+        }
+    }
+}
+
+static void begin_body(struct connection *c)
+{
+    struct server *s = c->server;
+    c->sink = s->owner.sink == NULL ? NULL : s->owner.sink(s->owner.data, &c->fcgi.request);
+    if (c->sink != NULL) {
+        c->sink->resume = read_on;
+        c->sink->data = c;
+        fcgi_stream(&c->fcgi);
+    }
+}
+
+/* Reading stops when the sink says so: what has been read in this turn still goes to it. */
+static void take_body(struct connection *c)
+{
+    c->since = uv_now(c->server->loop);
+    if (c->sink->take(c->sink, c->fcgi.piece) && !c->paused) {
+        c->paused = 1;
+        uv_read_stop((uv_stream_t *)&c->pipe);
+    }
+}
+
 static void begin_call(struct connection *c)
 {
     struct fcgi_request request = fcgi_take(&c->fcgi);
     struct call *call = arena_zero(request.arena, sizeof *call);
     if (call == NULL) {
+        drop_sink(c);
         arena_free(request.arena);
         close_connection(c);
         return;
     }
     call->request = request;
     call->connection = c;
+    if (c->sink != NULL) {
+        c->sink->resume = NULL;
+        call->sink = c->sink;
+        c->sink = NULL;
+    }
     c->call = call;
     c->since = uv_now(c->server->loop);
-    c->server->serve(c->server->data, call);
+    read_on(c); /* the body is here; an abort should be seen */
+    c->server->owner.serve(c->server->owner.data, call);
 }
 
 /* What the codec itself has to say is short: a peer that does not take it is not nginx. */
@@ -195,7 +250,14 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         if (c->closing) {
             return;
         }
-        if (event == FCGI_REQUEST) {
+        if (c->fcgi.phase == FCGI_IDLE) {
+            drop_sink(c); /* aborted before its end */
+        }
+        if (event == FCGI_BEGUN) {
+            begin_body(c);
+        } else if (event == FCGI_BODY) {
+            take_body(c);
+        } else if (event == FCGI_REQUEST) {
             begin_call(c);
         } else if (event == FCGI_BROKEN) {
             close_connection(c);
@@ -223,6 +285,7 @@ static void add_connection(struct server *s, int fd)
     c->pipe.data = c;
     c->since = uv_now(s->loop);
     fcgi_init(&c->fcgi);
+    c->fcgi.announces = 1;
     c->next = s->connections;
     c->link = &s->connections;
     if (c->next != NULL) {
@@ -294,7 +357,7 @@ static void on_sweep(uv_timer_t *timer)
         int partial = c->fcgi.phase == FCGI_PARAMS || c->fcgi.phase == FCGI_STDIN ||
                       (c->fcgi.phase == FCGI_IDLE && c->fcgi.nheader > 0);
         int idle = c->fcgi.phase == FCGI_IDLE && !partial;
-        if ((partial && age > PARTIAL_MS) || (idle && age > IDLE_MS) ||
+        if ((partial && !c->paused && age > PARTIAL_MS) || (idle && age > IDLE_MS) ||
             (c->writing && age > WRITE_MS)) {
             close_connection(c);
         }
@@ -339,8 +402,7 @@ static int bind_socket(const char *path)
     return fd;
 }
 
-struct server *server_open(uv_loop_t *loop, const char *path,
-                           void (*serve)(void *data, struct call *call), void *data)
+struct server *server_open(uv_loop_t *loop, const char *path, struct server_owner owner)
 {
     int fd = inherited_socket();
     if (fd < 0) {
@@ -358,8 +420,7 @@ struct server *server_open(uv_loop_t *loop, const char *path,
     }
     s->loop = loop;
     s->fd = fd;
-    s->serve = serve;
-    s->data = data;
+    s->owner = owner;
     uv_timer_init(loop, &s->pause);
     uv_timer_init(loop, &s->sweep);
     s->listener.data = s->pause.data = s->sweep.data = s;

@@ -13,6 +13,7 @@
 #include "exchange.h"
 #include "log.h"
 #include "router.h"
+#include "upload.h"
 
 enum {
     ANSWER_MS = 1700, /* then 503; with the sweep below less than two seconds */
@@ -145,7 +146,7 @@ static enum otk_err read_fields(struct request *r, struct field_errors *errors, 
     if (r->values == NULL) {
         return OTK_INTERNAL;
     }
-    if (r->method == METHOD_GET) {
+    if (r->method == METHOD_GET || r->route->from_query) {
         struct str query = own_arguments(r);
         return query.p == NULL
                    ? OTK_INTERNAL
@@ -163,6 +164,50 @@ static enum otk_err read_fields(struct request *r, struct field_errors *errors, 
     return OTK_MEDIA_TYPE;
 }
 
+/* What is wrong with the files goes before what is wrong with fields; a route that shows its own
+ * answer gets both. */
+static enum otk_err add_files(struct request *r, struct field_errors *errors, struct str *detail)
+{
+    struct field_error error;
+    enum otk_err err = upload_result(r, &error, detail);
+    if (error.field.n > 0) {
+        field_error_add(errors, error.field, error.code, error.bound);
+    }
+    return err;
+}
+
+static void refuse(struct request *r, enum otk_err err, struct str detail,
+                   const struct field_errors *errors)
+{
+    if (err != OTK_INTERNAL && r->route->invalid != NULL) {
+        r->route->invalid(r, err, detail, errors);
+    } else {
+        reply_refused(r, err, detail, errors->list, errors->n);
+    }
+}
+
+/* The body is here, and so are its files. */
+static void ask_whole(struct request *r)
+{
+    const struct route *route = r->route;
+    struct field_errors *errors = arena_zero(r->arena, sizeof *errors);
+    struct str detail = STR("");
+    if (errors == NULL) {
+        reply_problem(r, OTK_INTERNAL, STR(""));
+        return;
+    }
+    enum otk_err err = r->upload == NULL ? OTK_OK : add_files(r, errors, &detail);
+    if (err == OTK_OK && route->fields != NULL) {
+        err = read_fields(r, errors, &detail);
+        err = err == OTK_OK && errors->n > 0 ? OTK_INVALID : err;
+    }
+    if (err != OTK_OK) {
+        refuse(r, err, detail, errors);
+        return;
+    }
+    route->ask(r);
+}
+
 static void ask(struct request *r)
 {
     const struct route *route = r->route;
@@ -171,32 +216,19 @@ static void ask(struct request *r)
         reply_problem(r, nobody ? OTK_UNAUTHORIZED : OTK_FORBIDDEN, STR(""));
         return;
     }
-    if (route->fields != NULL) {
-        struct field_errors *errors = arena_zero(r->arena, sizeof *errors);
-        struct str detail = STR("");
-        enum otk_err err = errors == NULL ? OTK_INTERNAL : read_fields(r, errors, &detail);
-        if (err == OTK_OK && errors->n > 0) {
-            err = OTK_INVALID;
-        }
-        if (err != OTK_OK && err != OTK_INTERNAL && route->invalid != NULL) {
-            route->invalid(r, err, detail, errors);
-            return;
-        }
-        if (err == OTK_INVALID) {
-            reply_invalid(r, errors->list, errors->n);
-            return;
-        }
-        if (err != OTK_OK) {
-            reply_problem(r, err, detail);
-            return;
-        }
+    if (r->upload != NULL) {
+        upload_finish(r, ask_whole);
+    } else {
+        ask_whole(r);
     }
-    route->ask(r);
 }
 
 /* Nobody's exchange: the call itself is all there is. */
 static void on_dropped(struct call *call)
 {
+    if (call->sink != NULL) {
+        call->sink->drop(call->sink);
+    }
     arena_free(call->request.arena);
 }
 
@@ -214,6 +246,7 @@ static void serve(void *data, struct call *call)
     call->data = x;
     x->r.service = s;
     x->r.arena = call->request.arena;
+    x->r.upload = (struct upload *)call->sink; /* its first member */
     exchange_begin(x);
     requests_total.value++;
 
@@ -237,16 +270,43 @@ static void serve(void *data, struct call *call)
     ask(&x->r);
 }
 
+/* Does the request bring files to a route that takes them? */
+static struct sink *begin_files(void *data, struct fcgi_request *request)
+{
+    struct service *s = data;
+    const char *allow = NULL;
+    struct exchange *x = NULL;
+    for (size_t i = 0; i < request->nparams && x == NULL; i++) {
+        const struct fcgi_param *p = &request->params[i];
+        if (str_eq(p->name, STR("CONTENT_TYPE")) && !is_media_type(p->value, "application/json") &&
+            !is_media_type(p->value, "application/x-www-form-urlencoded")) {
+            x = arena_zero(request->arena, sizeof *x);
+        }
+    }
+    if (x == NULL) {
+        return NULL;
+    }
+    x->r.service = s;
+    x->r.arena = request->arena;
+    return exchange_read(x, request) == OTK_OK && router_find(s->routes, &x->r, &allow) == OTK_OK &&
+                   x->r.method == METHOD_POST && x->r.route->files != NULL
+               ? x->r.route->files(&x->r)
+               : NULL;
+}
+
 static void on_clock(uv_timer_t *timer)
 {
     (void)timer;
     int64_t now = (int64_t)(uv_hrtime() / 1000);
     for (struct exchange *x = exchange_oldest(), *newer; x != NULL; x = newer) {
         newer = x->newer;
-        if (now - x->r.started_us < ANSWER_MS * 1000LL) {
+        int64_t age_ms = (now - x->r.started_us) / 1000;
+        /* An upload is begun for a route: there is one. */
+        int64_t patience = x->r.upload == NULL || x->r.route == NULL ? 0 : x->r.route->patience_ms;
+        if (age_ms < ANSWER_MS) {
             return;
         }
-        if (!x->answered) {
+        if (!x->answered && age_ms >= patience) {
             late_total.value++;
             exchange_time_out(x);
         }
@@ -335,7 +395,9 @@ int service_run(struct service *s)
         log_write(LOG_ERROR, STR(""), "memory is out at the start");
         return 1;
     }
-    state.server = server_open(s->loop, config.socket, serve, s);
+    state.server = server_open(
+        s->loop, config.socket,
+        (struct server_owner){ .sink = begin_files, .serve = serve, .data = s });
     if (state.server == NULL || (s->start != NULL && s->start(s) != 0)) {
         return 1;
     }

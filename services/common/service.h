@@ -8,6 +8,7 @@
 #include "db.h"
 #include "metrics.h"
 #include "request.h"
+#include "server.h"
 
 /* A row of a service's route table. Before ask is called, roles are checked (401, 403) and the
  * fields are read from the body (POST) or the query string (GET, without lang) into r->values. What
@@ -15,7 +16,7 @@
 struct route {
     enum method method;
     const char
-        *path; /* "/api/v1/appeals/{number}": one {…} at most, it takes one non-empty segment */
+        *path; /* "/api/v1/appeals/{number}": two {…} at most, each takes one non-empty segment */
     unsigned roles;             /* any of these; 0: anyone */
     const struct field *fields; /* NULL: nothing is read */
     void (*ask)(struct request *r);
@@ -25,6 +26,11 @@ struct route {
      * *html, adds headers, answers nothing. Its status, or 0 when memory is out. NULL: problem+json
      */
     int (*late)(struct request *r, struct str *html);
+    /* Before the body of a POST comes: begins r's upload when it has files (upload.h), or returns
+     * NULL to have it gathered. ask and invalid are called when the files are safe. May be NULL. */
+    struct sink *(*files)(struct request *r);
+    int from_query;  /* the fields come from the query string although it is a POST */
+    int patience_ms; /* of a request with files, until the clock answers; 0: as everybody */
 };
 
 /* A problem for a statement that failed: logs SQLSTATE and message with the request's id. */

@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <yajl/yajl_tree.h>
 
+#include "attach.h"
 #include "ids.h"
 #include "intake.h"
 #include "intake_queries.h"
 #include "language.h"
 #include "problem.h"
+#include "upload.h"
 
 enum { F_FORM_KEY = SUBMISSION_FIELDS, FORM_FIELDS };
 
@@ -235,6 +237,30 @@ static void go_to_track(struct request *r, struct str body)
     reply_redirect(r, 303, location);
 }
 
+static void on_files(struct request *r, const struct attached *a)
+{
+    if (a->err == OTK_OK) {
+        go_to_track(r, *(const struct str *)r->state);
+    } else {
+        show_again(r, a->err, STR(""), NULL);
+    }
+}
+
+/* With the same key the letter is found again, and its files follow. */
+static void store_files(struct request *r, struct str body)
+{
+    struct str *receipt = arena_zero(r->arena, sizeof *receipt);
+    enum otk_err err = OTK_INTERNAL;
+    if (receipt != NULL) {
+        *receipt = body;
+        r->state = receipt;
+        err = attach_to_letter(r, body, on_files);
+    }
+    if (err != OTK_OK) {
+        show_again(r, err, STR(""), NULL);
+    }
+}
+
 static void on_done(struct submission *s, enum otk_err err, int status, struct str body,
                     const struct db_result *result)
 {
@@ -242,7 +268,11 @@ static void on_done(struct submission *s, enum otk_err err, int status, struct s
     (void)result;
     struct request *r = s->request;
     if (err == OTK_OK) {
-        go_to_track(r, body);
+        if (upload_count(r) > 0) {
+            store_files(r, body);
+        } else {
+            go_to_track(r, body);
+        }
         return;
     }
     struct field_errors *errors = arena_zero(r->arena, sizeof *errors);

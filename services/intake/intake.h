@@ -6,11 +6,13 @@
 
 struct pages;
 struct forget;
+struct uploads;
 
 struct intake {
     struct batch *batch;
     struct pages *pages;
     struct forget *forget;
+    struct uploads *uploads;
 };
 
 static inline struct intake *intake_of(const struct request *r)

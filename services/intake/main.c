@@ -1,6 +1,7 @@
 /* otklik-intake: every way in, tracking, the public pages. */
 #include <stdlib.h>
 
+#include "attach.h"
 #include "config.h"
 #include "forget.h"
 #include "intake.h"
@@ -10,20 +11,37 @@
 #include "submit.h"
 #include "themes.h"
 #include "track.h"
+#include "upload.h"
 
 /* Slots of appeal_count: intake counts below 100, routing from 100. A connection of this process
  * takes one each from OTKLIK_SLOT on. */
 enum { SLOT_END = 100 };
 
+/* A request with files waits for the disk; less than conf/nginx/locations.conf gives it. */
+enum { FILES_PATIENCE_MS = 20000, LETTER_PATIENCE_MS = 4000, MEGABYTE = 1024 * 1024, UPLOADS_MAX = 32 };
+
 static const struct route routes[] = {
     { .method = METHOD_POST,
       .path = "/api/v1/appeals",
       .fields = submit_fields,
+      .files = letter_files,
+      .patience_ms = LETTER_PATIENCE_MS,
       .ask = submit_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/appeals/{number}",
       .fields = track_fields,
       .ask = track_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/appeals/{number}/attachments",
+      .fields = attach_fields,
+      .files = attach_files,
+      .from_query = 1,
+      .patience_ms = FILES_PATIENCE_MS,
+      .ask = attach_ask },
+    { .method = METHOD_GET,
+      .path = "/api/v1/appeals/{number}/attachments/{id}",
+      .fields = attachment_fields,
+      .ask = attachment_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/themes",
       .fields = form_query_fields,
@@ -32,6 +50,8 @@ static const struct route routes[] = {
     { .method = METHOD_POST,
       .path = "/",
       .fields = form_fields,
+      .files = letter_files,
+      .patience_ms = LETTER_PATIENCE_MS,
       .ask = form_take,
       .invalid = form_invalid,
       .late = form_late },
@@ -47,9 +67,10 @@ static const struct route routes[] = {
 static int start(struct service *s)
 {
     static struct intake intake;
-    long slot, writers;
+    long slot, writers, file_mb;
     if (config_number("OTKLIK_SLOT", 0, SLOT_END - db_connections(s->db), 0, &slot) != 0 ||
-        config_number("OTKLIK_WRITERS", 1, db_connections(s->db), 1, &writers) != 0) {
+        config_number("OTKLIK_WRITERS", 1, db_connections(s->db), 1, &writers) != 0 ||
+        config_number("OTKLIK_FILE_MB", 1, 1024, 20, &file_mb) != 0) {
         return -1;
     }
     intake.batch = batch_open(s, (int)slot, (int)writers);
@@ -59,7 +80,9 @@ static int start(struct service *s)
         return -1;
     }
     intake.pages = pages_load(getenv("OTKLIK_WEB"));
-    if (intake.pages == NULL) {
+    intake.uploads =
+        uploads_open(s->loop, getenv("OTKLIK_FILES"), (int64_t)file_mb * MEGABYTE, UPLOADS_MAX);
+    if (intake.pages == NULL || intake.uploads == NULL) {
         return -1;
     }
     s->state = &intake;

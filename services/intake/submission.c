@@ -5,6 +5,7 @@
 
 #include "ids.h"
 #include "language.h"
+#include "upload.h"
 
 enum { KEY_MAX = 255, DIGEST = 67 };
 
@@ -52,8 +53,9 @@ static struct str text_of(const struct request *r, enum submission_field f)
     return given(r, f) ? r->values[f].s.text : (struct str){ NULL, 0 };
 }
 
-/* SHA-256 over all checked values, each with its length: the same letter is the same whether it
- * came as JSON or as a form, with or without blanks around. -1 when memory is out. */
+/* SHA-256 over all checked values and the digests of the files, each with its length: the same
+ * letter is the same whether it came as JSON or as a form, with or without blanks around. -1 when
+ * memory is out. */
 static int fingerprint(const struct submission *s, struct arena *a, struct str *out)
 {
     static const enum column parts[] = { COL_CHANNEL,       COL_EXTERNAL_ID,  COL_TEXT,
@@ -64,6 +66,8 @@ static int fingerprint(const struct submission *s, struct arena *a, struct str *
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         size += sizeof(uint64_t) + s->columns[parts[i]].n;
     }
+    size_t files = upload_count(s->request);
+    size += files * DIGEST;
     char *all = arena_alloc(a, size), *digest = arena_alloc(a, DIGEST);
     if (all == NULL || digest == NULL) {
         return -1;
@@ -78,6 +82,10 @@ static int fingerprint(const struct submission *s, struct arena *a, struct str *
             memcpy(all + n, part.p, part.n);
             n += part.n;
         }
+    }
+    for (size_t i = 0; i < files; i++) {
+        memcpy(all + n, upload_file(s->request, i)->digest, DIGEST);
+        n += DIGEST;
     }
     sha256_bytea((struct str){ all, n }, digest);
     *out = (struct str){ digest, DIGEST - 1 };

@@ -1,9 +1,56 @@
 /* POST /api/v1/appeals: a letter comes in. 201 only after the commit. */
 #include "submit.h"
 
+#include "attach.h"
 #include "intake.h"
+#include "upload.h"
+
+/* Of the letter, while its files become rows. */
+struct receipt {
+    int status;
+    struct str body;
+};
 
 const struct field submit_fields[] = { SUBMISSION_FIELD_ROWS, FIELD_END };
+
+/* The receipt with the files in it. */
+static struct str with_files(struct request *r, struct str receipt, struct str files)
+{
+    return arena_printf(r->arena, "%.*s,%.*s", (int)receipt.n - 1, receipt.p, (int)files.n - 1,
+                        files.p + 1);
+}
+
+/* The letter is stored, its files may not be: then the client comes again with its key, finds the
+ * letter and stores the files. */
+static void on_files(struct request *r, const struct attached *a)
+{
+    const struct receipt *receipt = r->state;
+    if (a->result != NULL) {
+        reply_db_problem(r, a->result);
+        return;
+    }
+    struct str json =
+        a->err == OTK_OK ? with_files(r, receipt->body, a->json) : (struct str){ NULL, 0 };
+    if (json.p == NULL) {
+        reply_problem(r, a->err == OTK_OK ? OTK_INTERNAL : a->err, STR(""));
+        return;
+    }
+    reply_json(r, receipt->status, json);
+}
+
+static void store_files(struct request *r, int status, struct str body)
+{
+    struct receipt *receipt = arena_zero(r->arena, sizeof *receipt);
+    enum otk_err err = OTK_INTERNAL;
+    if (receipt != NULL) {
+        *receipt = (struct receipt){ status, body };
+        r->state = receipt;
+        err = attach_to_letter(r, body, on_files);
+    }
+    if (err != OTK_OK) {
+        reply_problem(r, err, STR(""));
+    }
+}
 
 static void on_done(struct submission *s, enum otk_err err, int status, struct str body,
                     const struct db_result *result)
@@ -21,7 +68,11 @@ static void on_done(struct submission *s, enum otk_err err, int status, struct s
         if (s->replayed) {
             reply_header(r, "Idempotency-Replayed", STR("true"));
         }
-        reply_json(r, status, body);
+        if (upload_count(r) > 0) {
+            store_files(r, status, body);
+        } else {
+            reply_json(r, status, body);
+        }
     }
 }
 

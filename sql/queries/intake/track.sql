@@ -65,13 +65,35 @@ select
             ) end,
             'received_local', case when $5::boolean then local_moment(a.received_at, r.time_zone, $4) end,
             'status_is', case when $5::boolean then jsonb_build_object(a.status, true) end
-        )) || jsonb_build_object('events', (
+        )) || jsonb_strip_nulls(jsonb_build_object('attachments', (
+            select jsonb_agg(
+                jsonb_build_object(
+                    'id', t.id,
+                    'name', nullif(t.name, ''),
+                    'media_type', t.media_type,
+                    'size', t.size,
+                    'sha256', encode(t.sha256, 'hex'),
+                    'added_at', rfc3339(t.added_at),
+                    'state', t.state,
+                    'reason', t.reason,
+                    'shown_as', t.clean_type,
+                    'state_is', case when $5::boolean then jsonb_build_object(t.state, true) end,
+                    'is_picture', case when $5::boolean and t.clean_type like 'image/%' then true end
+                )
+                order by t.added_at, t.id
+            )
+            from attachment t
+            where t.region_id = a.region_id
+              and t.appeal_id = a.id
+              and a.attachments > 0
+        ))) || jsonb_build_object('events', (
             select jsonb_agg(
                 jsonb_strip_nulls(jsonb_build_object(
                     'seq', e.seq,
                     'at', rfc3339(e.at),
                     'kind', e.kind,
-                    'detail', (e.detail - '{text_sha256,lat,lon}'::text[]) || jsonb_strip_nulls(jsonb_build_object(
+                    'detail', (e.detail - '{text_sha256,lat,lon,files}'::text[]) || jsonb_strip_nulls(jsonb_build_object(
+                        'files', jsonb_array_length(e.detail -> 'files'),
                         'body', (
                             select b.name_en
                             from body b

@@ -1,0 +1,14 @@
+-- One file of an appeal, for whoever knows number and code of the appeal. appeal_by_number, then the primary key of attachment. 0.2 ms.
+-- $1 region, $2 number, $3 digest of the code, $4 id of the file
+select
+    t.state,
+    t.clean_type
+from appeal a
+join attachment t
+    on t.region_id = $1::smallint
+    and t.id = $4::uuid
+    and t.appeal_id = a.id
+where a.region_id = $1::smallint
+  and a.number = $2
+  and a.code_digest = $3::bytea
+limit 1;
