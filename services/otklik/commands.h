@@ -13,5 +13,6 @@ extern const struct command command_keys_add;
 extern const struct command command_keys_list;
 extern const struct command command_keys_remove;
 extern const struct command command_audit;
+extern const struct command command_files_sweep;
 
 #endif

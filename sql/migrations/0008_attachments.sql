@@ -40,5 +40,5 @@ grant update (state, not_before, attempts, reason, clean_type, clean_size, width
 to otklik_pictures;
 
 -- otklik files sweep, by the administrator
-grant select (region_id, id, size, state, clean_size) on attachment to otklik_admin;
+grant select (region_id, id, size, sha256, state, clean_size) on attachment to otklik_admin;
 grant update (state, not_before) on attachment to otklik_admin;

@@ -1,7 +1,7 @@
 -- Each program may do what its work needs and nothing else: the whole table of privileges, then the same by trying.
 begin;
 
-select plan(63);
+select plan(76);
 
 -- What STATEMENT comes to when ROLE runs it: 'ok' or an SQLSTATE. Leaves nothing behind.
 create function pg_temp.try_as(who name, statement text) returns text
@@ -17,7 +17,7 @@ end $$;
 
 create temp table program (name name primary key);
 insert into program (name)
-values ('otklik_admin'), ('otklik_intake'), ('otklik_reporting'), ('otklik_routing');
+values ('otklik_admin'), ('otklik_intake'), ('otklik_pictures'), ('otklik_reporting'), ('otklik_routing');
 
 -- ---- the roles themselves
 
@@ -80,10 +80,11 @@ from (
         ('otklik_admin', '{region}', '{select}'),
         ('otklik_admin', '{body,calendar_day,deadline_rule,municipality,routing_rule,theme}', '{select,insert,update,delete}'),
         ('otklik_intake', '{region,municipality,body,theme,deadline_rule}', '{select}'),
-        ('otklik_intake', '{appeal,appeal_event}', '{select,insert}'),
+        ('otklik_intake', '{appeal,appeal_event,attachment}', '{select,insert}'),
         ('otklik_intake', '{contact,consent,outbox}', '{insert}'),
         ('otklik_intake', '{idempotency}', '{select,insert,delete}'),
         ('otklik_intake', '{appeal_count}', '{select,insert,update}'),
+        ('otklik_pictures', '{region,attachment}', '{select}'),
         ('otklik_routing', '{region,municipality,body,theme,deadline_rule,calendar_day,routing_rule}', '{select}'),
         ('otklik_routing', '{appeal}', '{select}'),
         ('otklik_routing', '{appeal_event}', '{select,insert}'),
@@ -130,14 +131,25 @@ select set_eq(
     $$,
     $$
         select
-            'otklik_routing'::name,
-            'appeal.' || c.name
-        from unnest(
-            '{status,theme_id,theme_source,municipality_id,body_id,deadline_rule_id,first_due_at,final_due_at,due_detail,routed_at,last_seq,
-            last_hash}'::text[]
-        ) as c (name)
+            w.role::name,
+            w.relation || '.' || c.name
+        from (
+            values
+                (
+                    'otklik_routing', 'appeal',
+                    '{status,theme_id,theme_source,municipality_id,body_id,deadline_rule_id,first_due_at,final_due_at,due_detail,
+                    routed_at,last_seq,last_hash}'
+                ),
+                ('otklik_intake', 'appeal', '{attachments,last_seq,last_hash}'),
+                (
+                    'otklik_pictures', 'attachment',
+                    '{state,not_before,attempts,reason,clean_type,clean_size,width,height,taken_local,taken_point}'
+                ),
+                ('otklik_admin', 'attachment', '{region_id,id,size,sha256,state,clean_size,not_before}')
+        ) as w (role, relation, names)
+        cross join unnest(w.names::text[]) as c (name)
     $$,
-    'single columns: routing may change where an appeal is handled, by when and its state, never what was written'
+    'single columns: what may be changed or seen of a table, never what was written'
 );
 select set_eq(
     $$
@@ -263,6 +275,18 @@ from (
         ('otklik_routing', 'select count(*) from idempotency', '42501', 'routing cannot read first answers'),
         ('otklik_routing', 'update deadline_rule set final_amount = 1000', '42501', 'routing cannot stretch a deadline rule'),
 
+        ('otklik_intake', 'update appeal set attachments = 1 where region_id = 90', 'ok', 'intake counts the files of an appeal'),
+        ('otklik_intake', $$update appeal set status = 'routed'$$, '42501', 'intake cannot move an appeal on'),
+        ('otklik_intake', $$update attachment set state = 'ready'$$, '42501', 'intake cannot say that a file may be shown'),
+        ('otklik_intake', 'delete from attachment', '42501', 'intake cannot delete a file'),
+
+        ('otklik_pictures', $$update attachment set state = 'ready' where region_id = 90$$, 'ok', 'pictures says that a file may be shown'),
+        ('otklik_pictures', $$update attachment set sha256 = ''$$, '42501', 'pictures cannot change what came'),
+        ('otklik_pictures', 'delete from attachment', '42501', 'pictures cannot delete a file'),
+        ('otklik_pictures', 'select count(*) from appeal', '42501', 'pictures cannot see an appeal'),
+        ('otklik_pictures', 'select count(*) from appeal_event', '42501', 'pictures cannot see an event'),
+        ('otklik_pictures', 'select count(*) from contact', '42501', 'pictures cannot see a contact'),
+
         ('otklik_reporting', 'select sum(received) from appeal_count', 'ok', 'reporting reads the counters'),
         ('otklik_reporting', 'select count(*) from appeal', '42501', 'reporting cannot see an appeal'),
         ('otklik_reporting', 'select count(*) from appeal_event', '42501', 'reporting cannot see an event'),
@@ -272,6 +296,8 @@ from (
         ('otklik_reporting', 'update appeal_count set received = 0', '42501', 'reporting cannot change a counter'),
 
         ('otklik_admin', $$update theme set active = false where region_id = 90$$, 'ok', 'the administrator keeps the dictionaries'),
+        ('otklik_admin', $$update attachment set state = 'lost' where region_id = 90$$, 'ok', 'the administrator marks a file as lost'),
+        ('otklik_admin', 'select name from attachment', '42501', 'the administrator cannot read what a file is called'),
         ('otklik_admin', 'select count(*) from appeal', '42501', 'the administrator cannot read appeals'),
         ('otklik_admin', 'select count(*) from appeal_event', '42501', 'the administrator cannot read events'),
         ('otklik_admin', 'select count(*) from contact', '42501', 'the administrator cannot read contacts'),

@@ -161,6 +161,85 @@ static void every_slicing_gives_the_same_request(void **state)
     }
 }
 
+/* Five times what would be gathered, in every slicing of its first kilobytes. */
+static void a_streamed_body_comes_in_pieces_and_is_not_kept(void **state)
+{
+    (void)state;
+    enum { PIECE = 60000, PIECES = 175 };
+    static char piece[PIECE];
+    for (size_t i = 0; i < PIECE; i++) {
+        piece[i] = (char)(i % 251);
+    }
+    for (size_t slice = 1; slice < 70000; slice = slice * 7 + 1) {
+        size_t pieces = slice < 100 ? 1 : PIECES, total = 0;
+        struct fcgi f;
+        fcgi_init(&f);
+        f.announces = 1;
+        for (size_t i = 0; i < pieces + 2; i++) {
+            script.n = 0;
+            if (i == 0) {
+                begin(1, 1, 1);
+                unsigned char params[64];
+                size_t n = pair(params, "CONTENT_LENGTH", "99999999", 0);
+                record(PARAMS, 1, params, n, 0);
+                record(PARAMS, 1, "", 0, 0);
+            } else if (i <= pieces) {
+                record(IN, 1, piece, PIECE, (unsigned)(i % 8));
+            } else {
+                record(IN, 1, "", 0, 0);
+            }
+            size_t in_piece = 0;
+            for (size_t at = 0; at < script.n;) {
+                size_t n = script.n - at < slice ? script.n - at : slice, used = 0;
+                enum fcgi_event event =
+                    fcgi_feed(&f, (const char *)script.p + at, n, &used);
+                at += used;
+                if (event == FCGI_BEGUN) {
+                    assert_int_equal(i, 0);
+                    assert_true(str_eq(param(&f.request, "CONTENT_LENGTH"), STR("99999999")));
+                    fcgi_stream(&f);
+                } else if (event == FCGI_BODY) {
+                    assert_memory_equal(f.piece.p, piece + in_piece, f.piece.n);
+                    in_piece += f.piece.n;
+                    total += f.piece.n;
+                } else if (event == FCGI_REQUEST) {
+                    assert_int_equal(i, pieces + 1);
+                } else {
+                    assert_int_equal(event, FCGI_MORE);
+                }
+            }
+        }
+        assert_int_equal(total, pieces * PIECE);
+        struct fcgi_request r = fcgi_take(&f);
+        assert_int_equal(r.body.n, 0);
+        assert_false(r.too_large);
+        fcgi_replied(&f);
+        assert_false(f.streaming); /* the next one is asked about again */
+        arena_free(r.arena);
+        fcgi_close(&f);
+    }
+}
+
+/* Who is told of a request and does not want its body in pieces gets it as before. */
+static void a_body_that_is_not_wanted_in_pieces_is_gathered(void **state)
+{
+    (void)state;
+    request(3, "/", "0123456789", 10, 3);
+    for (size_t slice = 1; slice <= script.n; slice++) {
+        struct fcgi f;
+        fcgi_init(&f);
+        f.announces = 1;
+        size_t at = 0;
+        assert_int_equal(feed(&f, slice, &at), FCGI_BEGUN);
+        assert_int_equal(feed(&f, slice, &at), FCGI_REQUEST);
+        struct fcgi_request r = fcgi_take(&f);
+        assert_true(str_eq(r.body, STR("0123456789")));
+        arena_free(r.arena);
+        fcgi_replied(&f);
+        fcgi_close(&f);
+    }
+}
+
 static void requests_follow_each_other_on_one_connection(void **state)
 {
     (void)state;
@@ -519,6 +598,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(every_slicing_gives_the_same_request, start),
+        cmocka_unit_test_setup(a_streamed_body_comes_in_pieces_and_is_not_kept, start),
+        cmocka_unit_test_setup(a_body_that_is_not_wanted_in_pieces_is_gathered, start),
         cmocka_unit_test_setup(requests_follow_each_other_on_one_connection, start),
         cmocka_unit_test_setup(long_values_and_long_forms_are_read, start),
         cmocka_unit_test_setup(lengths_that_do_not_add_up_end_the_connection, start),

@@ -4,8 +4,9 @@
 // sources: services/common/fields_json.c services/common/json.c services/common/language.c
 // sources: services/common/log.c services/common/metrics.c services/common/problem.c
 // sources: services/common/reply.c services/common/request.c services/common/router.c
-// sources: services/common/server.c services/common/service.c services/common/utf8.c
-// libs: -luv -lpq -lyajl -lm
+// sources: services/common/server.c services/common/service.c services/common/utf8.c services/common/files.c
+// sources: services/common/upload.c services/common/multipart.c services/common/media.c services/common/ids.c
+// libs: -luv -lpq -lyajl -luuid -lcrypto -lm
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
