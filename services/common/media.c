@@ -30,6 +30,7 @@ static enum media sniff_heif(struct str s)
         return MEDIA_UNKNOWN;
     }
     size_t end = size < s.n ? size : s.n;
+    end = end < MEDIA_HEAD ? end : MEDIA_HEAD;
     for (size_t at = 8; at + 4 <= end; at += at == 8 ? 8 : 4) { /* past the version */
         for (size_t i = 0; i < sizeof brands / sizeof *brands; i++) {
             if (memcmp(s.p + at, brands[i], 4) == 0) {

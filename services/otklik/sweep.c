@@ -92,7 +92,11 @@ static int judge(struct sweep *w, const char *kind, const char *path, int i, con
     if (PQgetisnull(res, row, 1)) {
         return found(w, "no row", file) ? remove_it(w, file) : 0;
     }
-    if (cleaned && strcmp(PQgetvalue(res, row, 2), "ready") != 0) {
+    const char *state = PQgetvalue(res, row, 2);
+    if (cleaned && strcmp(state, "lost") == 0) {
+        return 0; /* the best that is left */
+    }
+    if (cleaned && strcmp(state, "ready") != 0) {
         return found(w, "not shown", file) ? remove_it(w, file) : 0;
     }
     if (strtoll(PQgetvalue(res, row, cleaned ? 3 : 1), NULL, 10) != w->page.sizes[i]) {

@@ -186,8 +186,8 @@ static enum recoder_exit recode(enum media kind, long pixels_max)
 
     VipsImage *shown;
     if (vips_thumbnail_source(source, &shown, SHOWN_MAX, "height", SHOWN_MAX, "size",
-                              VIPS_SIZE_DOWN, "export_profile", "srgb", "fail_on",
-                              VIPS_FAIL_ON_TRUNCATED, NULL) != 0) {
+                              VIPS_SIZE_DOWN, "export_profile", "srgb", "option_string",
+                              "[fail_on=truncated]", NULL) != 0) {
         return RECODER_UNREADABLE;
     }
     shown = bare(shown);

@@ -26,6 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         at += used;
         assert(f.nout <= FCGI_OUT_MAX);
         f.nout = 0;
+        streamed = f.phase == FCGI_IDLE ? 0 : streamed;
         if (event == FCGI_BEGUN) {
             assert(f.announces && !f.streaming && !f.request.too_large);
             streamed = 0;

@@ -447,8 +447,9 @@ function accepted(answer, earlier) {
 }
 
 form.addEventListener("submit", async (event) => {
-  event.preventDefault();
+  const files = /** @type {HTMLInputElement} */ (byId("files")).files;
   if (busy) {
+    event.preventDefault();
     return;
   }
   clearErrors();
@@ -456,9 +457,14 @@ form.addEventListener("submit", async (event) => {
   const errors = check();
   if (errors.length > 0) {
     save();
+    event.preventDefault();
     showErrors(errors);
     return;
   }
+  if (files && files.length > 0) {
+    return; // the browser sends them with the letter, as it would without us
+  }
+  event.preventDefault();
   setBusy(true);
   byId("sending").focus();
   try {

@@ -118,7 +118,22 @@ async function follow() {
   }
 }
 
+/** A letter with files was sent by the browser itself, not by form.js: its draft is of no use any more. */
+function forgetDraft() {
+  try {
+    const draft = JSON.parse(localStorage.getItem("otklik.draft") ?? "null");
+    if (draft?.values?.text?.trim() === document.querySelector(".said")?.textContent) {
+      localStorage.removeItem("otklik.draft");
+    }
+  } catch {
+    // storage forbidden or not ours
+  }
+}
+
 if (document.getElementById("appeal")) {
+  if (new URL(location.href).searchParams.has("new")) {
+    forgetDraft();
+  }
   showTools();
   tellDistances();
   setInterval(tellDistances, 30_000);

@@ -64,7 +64,8 @@ select
                 end
             ) end,
             'received_local', case when $5::boolean then local_moment(a.received_at, r.time_zone, $4) end,
-            'status_is', case when $5::boolean then jsonb_build_object(a.status, true) end
+            'status_is', case when $5::boolean then jsonb_build_object(a.status, true) end,
+            'has_attachments', case when $5::boolean and a.attachments > 0 then true end
         )) || jsonb_strip_nulls(jsonb_build_object('attachments', (
             select jsonb_agg(
                 jsonb_build_object(
