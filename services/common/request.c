@@ -152,8 +152,8 @@ enum otk_err exchange_read(struct exchange *x, const struct fcgi_request *from)
 {
     struct request *r = &x->r;
     struct extras extras = { 0 };
-    if (from->too_large) {
-        return OTK_TOO_LARGE;
+    if (from->too_large && from->nparams == 0) {
+        return OTK_TOO_LARGE; /* nothing is known of it */
     }
     for (size_t i = 0; i < from->nparams; i++) {
         take(r, &extras, &from->params[i]);
@@ -175,5 +175,5 @@ enum otk_err exchange_read(struct exchange *x, const struct fcgi_request *from)
         r->path = STR("");
         return OTK_MALFORMED;
     }
-    return OTK_OK;
+    return from->too_large ? OTK_TOO_LARGE : OTK_OK;
 }

@@ -260,6 +260,12 @@ static void serve(void *data, struct call *call)
             refused_total.value += err == OTK_UNAVAILABLE;
         }
     }
+    if (err == OTK_TOO_LARGE && call->request.nparams > 0 &&
+        router_find(s->routes, &x->r, &allow) == OTK_OK && x->r.route->invalid != NULL) {
+        static const struct field_errors none;
+        x->r.route->invalid(&x->r, err, STR(""), &none); /* a page says so as a page */
+        return;
+    }
     if (err == OTK_METHOD) {
         reply_header(&x->r, "Allow", str_of(allow));
     }

@@ -207,7 +207,9 @@ static void on_stored(struct request *r, const struct attached *a)
 void attach_ask(struct request *r)
 {
     if (r->upload == NULL) {
-        reply_problem(r, OTK_MEDIA_TYPE, STR(""));
+        struct field_error kind = { STR("file"), FE_FILE_TYPE, 0 };
+        struct str detail = field_error_text(r->arena, &kind, r->lang);
+        reply_refused(r, OTK_MEDIA_TYPE, detail, &kind, 1);
         return;
     }
     if (upload_count(r) == 0) {

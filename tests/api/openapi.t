@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/../lib";
 use HTTP::Tiny;
 use Test::More;
 use Otklik::Command;
+use Otklik::Files;
 use Otklik::OpenAPI;
 use Otklik::Test;
 
@@ -48,7 +49,10 @@ sub send_to {
     my ($id, %o) = @_;
     my $o = $operation{$id};
     my ($path, $headers) = address($o, 'Idempotency-Key' => '"' . new_key() . '"', %{ delete $o{values} // {} });
-    if ($o->{method} eq 'POST') {
+    if ($o->{operation}{requestBody} && !$o->{operation}{requestBody}{content}{'application/json'}) {
+        $headers->{'Content-Type'} = 'application/pdf';
+        $o{content} //= pdf();
+    } elsif ($o->{method} eq 'POST') {
         $headers->{'Content-Type'} = 'application/json';
         $o{content} //= '{"text":"Проверка описания"}';
         utf8::encode($o{content});
@@ -117,7 +121,7 @@ subtest 'every example, as it stands' => sub {
         if (!$content) {
             my ($path, $headers) = address($o);
             # The letter of the example is of another time and place.
-            my $status = $id eq 'trackAppeal' ? 404 : 200;
+            my $status = $id eq 'trackAppeal' || $id eq 'showAttachment' ? 404 : 200;
             holds($id, $status, request($o->{method}, $path, headers => $headers, key => $_), 'the example, ' . (defined $_ ? 'with a key' : 'from nobody')) for @keys;
             holds($id, $status, request($o->{method}, "$path@{[$path =~ /\?/ ? '&' : '?']}api_key=$keys[-1]", headers => $headers), 'the key as an argument');
             next;
@@ -168,6 +172,34 @@ subtest 'answers follow their links' => sub {
     holds('listThemes', 304, send_to('listThemes', headers => { 'If-None-Match' => $themes->{headers}{etag} }), 'known already');
 };
 
+subtest 'files' => sub {
+    my $letter = appeal({}, key => $ENV{OTKLIK_API_KEY});
+    my @files = map { [file => picture($_, 40, 30), "a.$_"] } qw(jpg png webp heic);
+    push @files, [file => pdf(), 'a.pdf'];
+    my $send = sub {
+        my ($type, $body) = multipart(@_);
+        return send_to('attachFiles', values => $letter, content => $body, headers => { 'Content-Type' => $type }, key => $ENV{OTKLIK_API_KEY});
+    };
+    my $made = holds('attachFiles', 201, $send->(@files), 'one of each kind');
+    holds('attachFiles', 200, $send->(@files), 'once more');
+    holds('attachFiles', 415, $send->([file => 'words', 'a.jpg']), 'words');
+    holds('attachFiles', 413, $send->([file => '%PDF-' . 'x' x 21_000_000, 'a.pdf']), 'too large');
+    holds('attachFiles', 422, $send->(map { [file => pdf(), 'a.pdf'] } 1 .. 6), 'too many');
+    holds('attachFiles', 422, $send->(), 'none');
+    holds('attachFiles', 404, send_to('attachFiles'), 'the letter of the example');
+    holds('attachFiles', 400, send_to('attachFiles', content => '--B', headers => { 'Content-Type' => 'multipart/form-data; boundary=B' }), 'half of a body');
+    holds('attachFiles', 422, send_to('attachFiles', path => '/api/v1/appeals/90-2026-0000001-8/attachments'), 'no code');
+    file_states($letter);
+    holds('trackAppeal', 200, send_to('trackAppeal', values => $letter), 'the letter with its files');
+    holds('showAttachment', 200, send_to('showAttachment', values => { %$letter, id => $_->{id} }), "shown: $_->{media_type}") for @{ $made->{json}{attachments} };
+    sv('down', 'pictures');
+    my $new = $send->([file => picture('jpg', 40, 30), 'b.jpg']);
+    holds('showAttachment', 409, send_to('showAttachment', values => { %$letter, id => $new->{json}{attachments}[0]{id} }), 'not yet');
+    sv('up', 'pictures');
+    my ($type, $body) = multipart([text => 'Яма, снимок приложен'], $files[0]);
+    holds('submitAppeal', 201, send_to('submitAppeal', content => $body, headers => { 'Content-Type' => $type }, key => $ENV{OTKLIK_API_KEY}), 'a letter with a file');
+};
+
 subtest 'what is refused' => sub {
     for my $id (sort keys %operation) {
         my $o = $operation{$id};
@@ -209,7 +241,7 @@ subtest 'keys of other kinds' => sub {
         return $key;
     };
     my $slow = $add->('--subject', 'openapi-slow', '--rate', '1r/m', '--burst', 1);
-    for my $id (qw(listThemes submitAppeal trackAppeal)) {
+    for my $id (qw(listThemes submitAppeal trackAppeal attachFiles showAttachment)) {
         my $refused = wait_for(sub { my $a = send_to($id, key => $slow); $a->{status} == 429 && $a }, 10, 'the limit of a key');
         holds($id, 429, $refused, 'more than its key may');
     }
@@ -243,7 +275,7 @@ subtest 'too many questions' => sub {
 };
 
 subtest 'when things break' => sub {
-    my %service = (submitAppeal => 'intake', trackAppeal => 'intake', listThemes => 'intake', summarizeAppeals => 'reporting');
+    my %service = (attachFiles => 'intake', showAttachment => 'intake', submitAppeal => 'intake', trackAppeal => 'intake', listThemes => 'intake', summarizeAppeals => 'reporting');
     my @ids = sort keys %service;
     my $ready = sub { my ($service) = @_; wait_for(sub { internal("/$service/health/ready")->{status} == 200 }, 30, "$service to be ready") };
 
@@ -256,7 +288,7 @@ subtest 'when things break' => sub {
     holds($_, 503, send_to($_, key => key_for($_)), 'the database is away') for @ids;
     sv('up', 'postgres');
     $ready->($_) for qw(intake reporting);
-    holds($_, $_ eq 'trackAppeal' ? 404 : $_ eq 'submitAppeal' ? 201 : 200, send_to($_, key => key_for($_)), 'and is back') for @ids;
+    holds($_, $_ =~ /\A(?:trackAppeal|attachFiles|showAttachment)\z/ ? 404 : $_ eq 'submitAppeal' ? 201 : 200, send_to($_, key => key_for($_)), 'and is back') for @ids;
 
     sv('down', $_) for qw(intake reporting);
     holds($_, 502, send_to($_, key => key_for($_)), 'the service is away') for @ids;

@@ -169,6 +169,7 @@ sub check_body {
         return "the body is no JSON: $@" if $@;
         return openapi_check_schema($api, $media->{schema}, $value, '$');
     }
+    return () unless $media->{schema}; # a picture: any bytes
     return utf8::decode($bytes) ? openapi_check_schema($api, $media->{schema}, $bytes, '$') : 'the body is no UTF-8';
 }
 
