@@ -16,6 +16,10 @@
 
 #define NGX_HTTP_APPEAL_ZONE_HEAD   64       /* bytes before the table */
 
+/* s that a store of nonces, and a pool of challenges, are given */
+#define NGX_HTTP_APPEAL_STORE_RETRY  10
+#define NGX_HTTP_APPEAL_POOL_RETRY   2
+
 
 /* One name=value of appeal_limit. */
 
@@ -37,7 +41,6 @@ static ngx_int_t ngx_http_appeal_remember(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t **asked,
     struct limits_charge *charges, ngx_uint_t n);
 
-static ngx_uint_t ngx_http_appeal_is_name(ngx_str_t *name);
 static ngx_int_t ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 
@@ -294,7 +297,8 @@ ngx_http_appeal_remember(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 }
 
 
-/* Seconds, rounded up, after which no limit would refuse; 0: none did. */
+/* Seconds, rounded up, after which it would pass; 0: that is no matter of
+ * time. */
 
 int64_t
 ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx)
@@ -302,6 +306,14 @@ ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx)
     int64_t                     most;
     ngx_uint_t                  i;
     ngx_http_appeal_charged_t  *charged;
+
+    if (ctx->refused == PROBLEM_CHALLENGES_FULL) {
+        return NGX_HTTP_APPEAL_STORE_RETRY;
+    }
+
+    if (ctx->refused == PROBLEM_NO_CHALLENGE_READY) {
+        return NGX_HTTP_APPEAL_POOL_RETRY;
+    }
 
     most = 0;
 
@@ -376,7 +388,7 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 /* Names go into quoted strings of headers, bodies and metrics. */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_appeal_is_name(ngx_str_t *name)
 {
     u_char      ch;
@@ -648,8 +660,12 @@ ngx_http_appeal_limit_set_only(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
     } else if (ngx_strcmp(value->data, "jwt") == 0) {
         limit->only = NGX_HTTP_APPEAL_JWT;
 
+    } else if (ngx_strcmp(value->data, "challenge") == 0) {
+        limit->only = NGX_HTTP_APPEAL_CHALLENGE;
+
     } else {
-        return "is none of \"anonymous\", \"api_key\" and \"jwt\"";
+        return "is none of \"anonymous\", \"challenge\", \"api_key\" and "
+               "\"jwt\"";
     }
 
     return NGX_CONF_OK;

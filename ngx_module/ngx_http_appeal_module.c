@@ -41,6 +41,7 @@ static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
     { ngx_string("off"), NGX_HTTP_APPEAL_OFF },
     { ngx_string("jwt"), NGX_HTTP_APPEAL_JWT },
     { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
+    { ngx_string("challenge"), NGX_HTTP_APPEAL_CHALLENGE },
     { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
     { ngx_null_string, 0 }
 };
@@ -139,6 +140,34 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       0,
       NULL },
 
+    { ngx_string("appeal_challenge_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_appeal_challenge_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_challenge_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, challenge_secret),
+      &ngx_http_appeal_challenge_keys_type },
+
+    { ngx_string("appeal_challenge"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_appeal_challenge_place,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_challenge_issue"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_appeal_challenge_issue,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("appeal_limit_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
       ngx_http_appeal_limit_zone,
@@ -228,10 +257,10 @@ ngx_module_t  ngx_http_appeal_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_appeal_start_maker,           /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_appeal_stop_maker,            /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -312,6 +341,14 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    /* what a limit refuses may come again with the same solution */
+
+    if (reason == PROBLEM_NO_REASON
+        && ctx->method == NGX_HTTP_APPEAL_CHALLENGE)
+    {
+        ngx_http_appeal_spend(r, ctx, alcf, &reason);
+    }
+
     if (reason != PROBLEM_NO_REASON) {
         ctx->refused = reason;
         return ngx_http_appeal_refuse(r, ctx);
@@ -329,6 +366,10 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
 
         case NGX_HTTP_APPEAL_API_KEY:
             ngx_http_appeal_count(counters->api_key);
+            break;
+
+        case NGX_HTTP_APPEAL_CHALLENGE:
+            ngx_http_appeal_count(counters->challenge);
             break;
 
         default: /* NGX_HTTP_APPEAL_ANONYMOUS */
@@ -351,6 +392,13 @@ ngx_http_appeal_same_rules(ngx_http_appeal_loc_conf_t *one,
         && (one->jwt->text.len != two->jwt->text.len
             || ngx_memcmp(one->jwt->text.data, two->jwt->text.data,
                           one->jwt->text.len) != 0))
+    {
+        return 0;
+    }
+
+    if ((one->methods & NGX_HTTP_APPEAL_CHALLENGE)
+        && (two->methods & NGX_HTTP_APPEAL_CHALLENGE)
+        && !ngx_http_appeal_same_challenge(one, two))
     {
         return 0;
     }
@@ -402,6 +450,20 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
         if (n == 1) {
             return ngx_http_appeal_identify_key(r, ctx, alcf, &key, reason);
+        }
+    }
+
+    if (alcf->methods & NGX_HTTP_APPEAL_CHALLENGE) {
+        n = ngx_http_appeal_find_solution(r, &key);
+
+        if (n > 1) {
+            *reason = PROBLEM_SEVERAL_CREDENTIALS;
+            return NGX_OK;
+        }
+
+        if (n == 1) {
+            return ngx_http_appeal_identify_solution(r, ctx, alcf, &key,
+                                                     reason);
         }
     }
 
@@ -626,6 +688,8 @@ ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&amcf->files, cf->pool, 4,
                        sizeof(ngx_http_appeal_file_t *)) != NGX_OK
         || ngx_array_init(&amcf->zones, cf->pool, 4,
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->challenges, cf->pool, 1,
                           sizeof(ngx_shm_zone_t *)) != NGX_OK)
     {
         return NULL;
@@ -657,6 +721,7 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
      *     conf->jwt_type = { 0, NULL };
      *     conf->jwt_cookie = { 0, NULL };
      *     conf->jwt = NULL;
+     *     conf->challenge_issue = 0;
      */
 
     conf->body = NGX_CONF_UNSET_UINT;
@@ -668,6 +733,8 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
     conf->jwt_claims = NGX_CONF_UNSET_PTR;
     conf->jwt_memory = NGX_CONF_UNSET_PTR;
     conf->jwt_leeway = NGX_CONF_UNSET;
+    conf->challenge = NGX_CONF_UNSET_PTR;
+    conf->challenge_secret = NGX_CONF_UNSET_PTR;
 
     return conf;
 }
@@ -704,6 +771,10 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"appeal_auth api_key\" needs "
                            "\"appeal_api_keys\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_appeal_merge_challenge(cf, prev, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
