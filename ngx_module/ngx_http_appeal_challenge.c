@@ -178,9 +178,8 @@ ngx_http_appeal_identify_solution(ngx_http_request_t *r,
     verdict = altcha_check(keys, &policy, (char *) text->data, text->len,
                            ngx_time(), &spent);
 
-    ngx_http_appeal_count(counters->challenges[verdict]);
-
     if (verdict != ALTCHA_GOOD) {
+        ngx_http_appeal_count(counters->challenges[verdict]);
         *reason = ngx_http_appeal_challenge_reasons[verdict];
         return NGX_OK;
     }
@@ -209,6 +208,7 @@ void
 ngx_http_appeal_spend(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_loc_conf_t *alcf, enum problem_reason *reason)
 {
+    ngx_http_appeal_counters_t    *counters;
     ngx_http_appeal_challenges_t  *zone;
 
     if (ctx->spent) {
@@ -216,12 +216,15 @@ ngx_http_appeal_spend(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     }
 
     zone = alcf->challenge->zone->data;
+    counters = ngx_http_appeal_counters(
+                     ngx_http_get_module_main_conf(r, ngx_http_appeal_module));
 
     switch (nonces_add(zone->nonces, ctx->solution.nonce, ALTCHA_NONCE_SIZE,
                        ctx->solution.until, ngx_time()))
     {
     case NONCES_ADDED:
         ctx->spent = 1;
+        ngx_http_appeal_count(counters->challenges[ALTCHA_GOOD]);
         load_count(&zone->sh->load);
         (void) load_level(&zone->sh->load, &zone->load,
                           ngx_http_appeal_now());
@@ -229,10 +232,12 @@ ngx_http_appeal_spend(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
     case NONCES_SPENT:
         *reason = PROBLEM_SPENT_CHALLENGE;
+        ngx_http_appeal_count(counters->challenges_spent);
         break;
 
     default: /* NONCES_FULL */
         *reason = PROBLEM_CHALLENGES_FULL;
+        ngx_http_appeal_count(counters->challenges_full);
     }
 }
 

@@ -37,7 +37,6 @@ static ngx_int_t ngx_http_appeal_accept_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     struct jws_identity *identity);
 
-static struct tokens *ngx_http_appeal_memory(ngx_http_appeal_jwt_t *jwt);
 static ngx_int_t ngx_http_appeal_init_tokens(ngx_shm_zone_t *shm_zone,
     void *data);
 static char *ngx_http_appeal_check_jwt(ngx_conf_t *cf,
@@ -188,7 +187,7 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
     jwt = alcf->jwt;
     keys = ngx_http_appeal_current(r, jwt->keys);
     revoked = jwt->revoked ? ngx_http_appeal_current(r, jwt->revoked) : NULL;
-    tokens = ngx_http_appeal_memory(jwt);
+    tokens = jwt->memory ? ngx_http_appeal_memory_tokens(jwt->memory) : NULL;
 
     if (tokens != NULL
         && ngx_http_appeal_remembers(jwt, tokens, text, hash, &room, &token)
@@ -209,6 +208,14 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
         identity.body.n = token.n[TOKENS_BODY];
 
         return ngx_http_appeal_accept_token(r, ctx, alcf, &identity);
+    }
+
+    if (ngx_http_appeal_peek(r, ctx, alcf, reason) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (*reason != PROBLEM_NO_REASON) {
+        return NGX_OK;
     }
 
     verdict = jws_check(amcf->jws, keys, revoked, &jwt->policy,
@@ -309,16 +316,12 @@ ngx_http_appeal_accept_token(ngx_http_request_t *r,
 }
 
 
-static struct tokens *
-ngx_http_appeal_memory(ngx_http_appeal_jwt_t *jwt)
+struct tokens *
+ngx_http_appeal_memory_tokens(ngx_shm_zone_t *shm_zone)
 {
     ngx_http_appeal_tokens_t  *tokens;
 
-    if (jwt->memory == NULL) {
-        return NULL;
-    }
-
-    tokens = jwt->memory->data;
+    tokens = shm_zone->data;
 
     return tokens->table;
 }
@@ -364,10 +367,12 @@ ngx_http_appeal_jwt_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_appeal_loc_conf_t *alcf = conf;
 
-    u_char                    *colon;
-    ssize_t                    bytes;
-    ngx_str_t                 *value, name, size;
-    ngx_http_appeal_tokens_t  *tokens;
+    u_char                        *colon;
+    ssize_t                        bytes;
+    ngx_str_t                     *value, name, size;
+    ngx_shm_zone_t               **zones;
+    ngx_http_appeal_tokens_t      *tokens;
+    ngx_http_appeal_main_conf_t   *amcf;
 
     if (alcf->jwt_memory != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -429,6 +434,15 @@ ngx_http_appeal_jwt_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     alcf->jwt_memory->init = ngx_http_appeal_init_tokens;
     alcf->jwt_memory->data = tokens;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+    zones = ngx_array_push(&amcf->memories);
+
+    if (zones == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *zones = alcf->jwt_memory;
 
     return NGX_CONF_OK;
 }
