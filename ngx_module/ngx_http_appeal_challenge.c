@@ -2,16 +2,16 @@
  * Challenges: what a client without a name pays with.
  *
  * A zone holds the nonces that are spent, the riddles that were made ahead and
- * how much is asked for.  One thread of the first worker makes riddles while
- * nothing else wants the processor; all workers hand them out.
+ * how much is asked for.  One thread of the first worker makes riddles, when
+ * hardly anything else wants the processor; all workers hand them out.
  */
 
 
 #include "ngx_http_appeal_module.h"
 
 #include <openssl/rand.h>
-#include <sched.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 
 
 #define NGX_HTTP_APPEAL_COST          5000
@@ -27,6 +27,9 @@
 #define NGX_HTTP_APPEAL_TRIES_MAX     1000000
 
 #define NGX_HTTP_APPEAL_PURPOSE_MAX   32
+
+/* a sixtieth of a processor that somebody else wants */
+#define NGX_HTTP_APPEAL_NICE          19
 
 /* ns between two looks at a pool that is full */
 #define NGX_HTTP_APPEAL_NAP           20000000
@@ -400,7 +403,6 @@ void
 ngx_http_appeal_stop_maker(ngx_cycle_t *cycle)
 {
     int                       err;
-    struct sched_param        param;
     ngx_http_appeal_maker_t  *maker;
 
     maker = &ngx_http_appeal_maker;
@@ -410,11 +412,6 @@ ngx_http_appeal_stop_maker(ngx_cycle_t *cycle)
     }
 
     maker->stop = 1;
-
-    /* it must get a processor now to see that */
-
-    ngx_memzero(&param, sizeof(struct sched_param));
-    (void) pthread_setschedparam(maker->thread, SCHED_OTHER, &param);
 
     err = pthread_join(maker->thread, NULL);
 
@@ -436,13 +433,16 @@ ngx_http_appeal_make(void *data)
 {
     ngx_http_appeal_maker_t  *maker = data;
 
-    ngx_uint_t           i, made;
-    ngx_shm_zone_t     **zones;
-    struct timespec      nap;
-    struct sched_param   param;
+    ngx_uint_t         i, made;
+    ngx_shm_zone_t   **zones;
+    struct timespec    nap;
 
-    ngx_memzero(&param, sizeof(struct sched_param));
-    (void) pthread_setschedparam(pthread_self(), SCHED_IDLE, &param);
+    /*
+     * The thread alone.  Not SCHED_IDLE: that would get nothing when all
+     * processors are busy, which is when challenges are asked for most.
+     */
+
+    (void) setpriority(PRIO_PROCESS, gettid(), NGX_HTTP_APPEAL_NICE);
 
     zones = maker->zones->elts;
 
