@@ -485,8 +485,8 @@ since_began(const struct limits *table, int64_t now)
 }
 
 
-bool
-limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+static bool
+look_at_all(struct limits_charge *charges, size_t n, int64_t now)
 {
     bool    passed;
     size_t  i;
@@ -497,7 +497,21 @@ limits_peek(struct limits_charge *charges, size_t n, int64_t now)
         if (!look(&charges[i], since_began(charges[i].table, now))) {
             passed = false;
         }
+    }
 
+    return passed;
+}
+
+
+bool
+limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+{
+    bool    passed;
+    size_t  i;
+
+    passed = look_at_all(charges, n, now);
+
+    for (i = 0; i < n; i++) {
         not_charged(&charges[i]);
     }
 
@@ -513,7 +527,11 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
     /* look first: a request that one limit refuses must not stand in the way
      * of others at the rest, not even for a moment */
 
-    if (!limits_peek(charges, n, now)) {
+    if (!look_at_all(charges, n, now)) {
+        for (i = 0; i < n; i++) {
+            not_charged(&charges[i]);
+        }
+
         return false;
     }
 

@@ -235,6 +235,9 @@ static const struct reason  reasons[PROBLEM_REASONS] = {
     [PROBLEM_NO_CHALLENGE_READY] = { "no_challenge_ready", 503,
       { "Готовых задач сейчас нет. Повторите через несколько секунд.",
         "No challenge is ready now. Try again in a few seconds." } },
+    [PROBLEM_INSUFFICIENT_SCOPE] = { "insufficient_scope", 403,
+      { "У ключа или маркера нет права на такое действие.",
+        "The key or the token has no scope for that." } },
 
     [PROBLEM_RATE_EXCEEDED] = { "rate_exceeded", 429, { NULL, NULL } }
 };
