@@ -705,6 +705,8 @@ altcha_check(const struct challenge_keys *keys,
     struct payload       payload;
     enum altcha_verdict  verdict;
 
+    memset(&payload, 0, sizeof(payload));
+
     reader.p = (const char *) decoded;
     reader.end = reader.p + decode(text, n, decoded);
 

@@ -61,7 +61,7 @@ struct region {
 struct row {
     struct str outbox_id, appeal_id, text;
     int32_t theme_id, municipality_id; /* 0: none */
-    int known_client; /* or one that has paid with work */
+    int known_client;                  /* or one that has paid with work */
     int has_point, is_appeal;
     int64_t received_us;
     int attempts;
