@@ -115,30 +115,29 @@ static const struct member  whole = {
 };
 
 
+static const int8_t  letters[128] = {
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+    -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 62, -1, -1, -1, 63,
+    52, 53, 54, 55, 56, 57, 58, 59, 60, 61, -1, -1, -1, -1, -1, -1,
+    -1,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14,
+    15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, -1, -1, -1, -1, -1,
+    -1, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
+    41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, -1, -1, -1, -1, -1
+};
+
+
 static bool read_value(struct reader *reader, const struct member *member,
     struct payload *payload);
 
 
+/* The value of a letter of base64; a negative one: it is none. */
+
 static int
 letter_of(char c)
 {
-    if (c >= 'A' && c <= 'Z') {
-        return c - 'A';
-    }
-
-    if (c >= 'a' && c <= 'z') {
-        return c - 'a' + 26;
-    }
-
-    if (c >= '0' && c <= '9') {
-        return c - '0' + 52;
-    }
-
-    if (c == '+') {
-        return 62;
-    }
-
-    return c == '/' ? 63 : -1;
+    return (unsigned char) c < sizeof(letters) ? letters[(unsigned char) c]
+                                               : -1;
 }
 
 
@@ -147,41 +146,36 @@ letter_of(char c)
 static size_t
 decode(const char *text, size_t n, uint8_t out[DECODED_MAX])
 {
-    int       letter;
+    int       a, b, c, d;
     size_t    i, left, used;
-    uint32_t  bits;
 
     if (n == 0 || n > ALTCHA_PAYLOAD_MAX || n % 4 != 0) {
         return 0;
     }
 
     left = text[n - 1] != '=' ? n : text[n - 2] != '=' ? n - 1 : n - 2;
-    bits = 0;
     used = 0;
 
-    for (i = 0; i < left; i++) {
-        letter = letter_of(text[i]);
+    for (i = 0; i < n; i += 4) {
+        a = letter_of(text[i]);
+        b = letter_of(text[i + 1]);
+        c = i + 2 < left ? letter_of(text[i + 2]) : 0;
+        d = i + 3 < left ? letter_of(text[i + 3]) : 0;
 
-        if (letter < 0) {
+        if ((a | b | c | d) < 0) {
             return 0;
         }
 
-        bits = bits << 6 | (uint32_t) letter;
-
-        if (i % 4 != 0) {
-            out[used++] = (uint8_t) (bits >> (6 - i % 4 * 2));
-        }
+        out[used++] = (uint8_t) (a << 2 | b >> 4);
+        out[used++] = (uint8_t) (b << 4 | c >> 2);
+        out[used++] = (uint8_t) (c << 6 | d);
     }
 
-    /* what is left of the last letter says nothing, so it must be zero */
+    used -= n - left;
 
-    if ((left % 4 == 2 && (bits & 0x0f) != 0)
-        || (left % 4 == 3 && (bits & 0x03) != 0))
-    {
-        return 0;
-    }
+    /* the bits beyond the last byte say nothing, so they must be zero */
 
-    return used;
+    return n > left && out[used] != 0 ? 0 : used;
 }
 
 
