@@ -89,6 +89,42 @@ static void a_line_says_all_there_is(void **state)
     keys_free(keys);
 }
 
+static void a_key_may_open_a_hook_and_be_bound_to_networks(void **state)
+{
+    (void)state;
+    struct keys *keys = one_key(WHO);
+    assert_string_equal(good(keys)->hook, "");
+    assert_null(good(keys)->source);
+    keys_free(keys);
+
+    keys = one_key(WHO " hook=telegram_2 source=203.0.113.7,2001:db8::/32");
+    assert_string_equal(good(keys)->hook, "telegram_2");
+    uint8_t address[16] = { [10] = 0xff, [11] = 0xff, [12] = 203, [14] = 113, [15] = 7 };
+    assert_true(networks_hold(good(keys)->source, address));
+    address[15] = 8;
+    assert_false(networks_hold(good(keys)->source, address));
+    keys_free(keys);
+
+    static const struct {
+        const char *rest, *what;
+    } wrong[] = {
+        { " hook=Telegram", "hook is not a name of a-z 0-9 _" },
+        { " hook=a,b", "hook is not a name of a-z 0-9 _" },
+        { " source=example.org", "source is not a comma list of addresses and networks" },
+        { " source=10.0.0.1/8", "source is not a comma list of addresses and networks" },
+        { " source=10.0.0.1 source=10.0.0.2", "an attribute is given twice" },
+        { " source=10.0.0.1 color=red", "an attribute has an unknown name" },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char file[1024];
+        int n = snprintf(file, sizeof file, HEAD WHO "%s\n", wrong[i].rest);
+        struct keys_error error = { 0, NULL };
+        assert_null(keys_parse(file, (size_t)n, &error));
+        assert_int_equal(error.line, 1);
+        assert_string_equal(error.what, wrong[i].what);
+    }
+}
+
 static void moments_are_read_as_the_calendar_says(void **state)
 {
     (void)state;
@@ -365,6 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_says_all_there_is),
+        cmocka_unit_test(a_key_may_open_a_hook_and_be_bound_to_networks),
         cmocka_unit_test(moments_are_read_as_the_calendar_says),
         cmocka_unit_test(comments_blanks_and_crlf_are_no_keys),
         cmocka_unit_test(every_wrong_line_is_named),
