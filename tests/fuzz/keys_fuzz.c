@@ -1,6 +1,6 @@
 // Key files of any bytes: no crash, no leak, and of what is taken every line has all a key needs,
 // in harmless letters.
-// sources: ngx_module/keys.c ngx_module/limits.c ngx_module/siphash.c
+// sources: ngx_module/keys.c ngx_module/limits.c ngx_module/networks.c ngx_module/siphash.c
 // libs: -lcrypto
 #include <assert.h>
 #include <stdbool.h>
@@ -33,6 +33,7 @@ static void assert_whole(const struct key *key)
     assert_harmless(key->region, 1, 3);
     assert_harmless(key->body, 0, KEYS_VALUE_MAX);
     assert_harmless(key->scopes, 0, KEYS_VALUE_MAX);
+    assert_harmless(key->hook, 0, KEYS_VALUE_MAX);
     assert(key->rate.period == 0 || limits_rate_valid(&key->rate));
 }
 
