@@ -64,6 +64,25 @@ subtest 'once for each token' => sub {
     }
 };
 
+subtest 'a key is changed for another' => sub {
+    my ($old, $new) = ($keys{RS256}, new_token_key('RS256', kid => 'next'));
+    my ($known, $first) = (token($old), token($new));
+    is reason('/', $known), 'let in', 'a token by the old key';
+    is reason('/', $first), 'unknown_key', 'the new one is not there yet';
+    put('jwks', jwk_set(map { jwk($_) } values %keys, $new));
+    sleep 1.1;
+    my $before = calls();
+    is reason('/', $first), 'let in', 'for a while both are good';
+    is reason('/', $known), 'let in', 'and what was known';
+    is calls(), $before + 1, 'is known still';
+    put('jwks', jwk_set(map { jwk($_) } (grep { $_ != $old } values %keys), $new));
+    sleep 1.1;
+    $before = calls();
+    is reason('/', $known), 'unknown_key', 'then the old key goes, and with it what was known';
+    is reason('/', $first), 'let in', 'the new one stays';
+    is calls(), $before, 'and nothing of that costs a signature';
+};
+
 subtest 'not for what is wrong otherwise' => sub {
     my $key = $keys{ES256};
     my $now = int time;
