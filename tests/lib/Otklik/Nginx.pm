@@ -103,8 +103,11 @@ sub configuration {
     my $module = "$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so";
     my $workers = $o{workers} // 1;
     my $daemon = $o{daemon} ? 'on' : 'off';
+    # What the sanitizers need, for the binary that takes over, too.
+    my %environment = environment();
+    my $environment = join '', map { "env $_; " } sort keys %environment;
     return <<"CONF";
-daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
+${environment}daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
 events { worker_connections 512; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
