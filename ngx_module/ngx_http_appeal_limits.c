@@ -3,6 +3,7 @@
 
 #include "ngx_http_appeal_module.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 
@@ -40,6 +41,10 @@ static ngx_int_t ngx_http_appeal_remember(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_appeal_is_name(ngx_str_t *name);
 static ngx_int_t ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
+static ngx_int_t ngx_http_appeal_attach_zone(ngx_http_appeal_zone_t *zone,
+    u_char *p);
+static ngx_int_t ngx_http_appeal_make_zone(ngx_http_appeal_zone_t *zone,
+    u_char *p);
 
 static char *ngx_http_appeal_limit_set_key(ngx_conf_t *cf,
     ngx_http_appeal_limit_t *limit, ngx_str_t *value);
@@ -95,10 +100,12 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_loc_conf_t *alcf, enum problem_reason *reason)
 {
     u_char                       address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
+    int64_t                      now;
     ngx_int_t                    rc;
     ngx_str_t                    key;
     ngx_uint_t                   i, n, passed;
     struct limits_charge         charges[LIMITS_PER_DECISION];
+    ngx_http_appeal_part_t       parts[LIMITS_PER_DECISION];
     ngx_http_appeal_zone_t      *zone;
     ngx_http_appeal_limit_t     *limit, *asked[LIMITS_PER_DECISION];
 
@@ -146,6 +153,10 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
             charges[n].cost = ngx_min(limit[i].cost, ctx->rate.burst);
         }
 
+        if (zone->deltas != NULL) {
+            ngx_http_appeal_share_part(zone, &charges[n], &parts[n]);
+        }
+
         limits_hash(charges[n].table, limit[i].name.data, limit[i].name.len,
                     key.data, key.len, charges[n].hash);
 
@@ -156,10 +167,21 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         return NGX_OK;
     }
 
-    passed = limits_decide(charges, n, ngx_http_appeal_now());
+    now = ngx_http_appeal_now();
+    passed = limits_decide(charges, n, now);
 
     if (!passed) {
         *reason = PROBLEM_RATE_EXCEEDED;
+        return ngx_http_appeal_remember(r, ctx, asked, charges, n);
+    }
+
+    for (i = 0; i < n; i++) {
+        zone = asked[i]->zone->data;
+
+        if (zone->deltas != NULL) {
+            (void) deltas_add(zone->deltas, charges[i].hash, parts[i].cost,
+                              parts[i].most, now);
+        }
     }
 
     return ngx_http_appeal_remember(r, ctx, asked, charges, n);
@@ -329,6 +351,10 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (cf->args->nelts == 4 && ngx_strcmp(value[3].data, "shared") != 0) {
+        return "has a parameter that is not \"shared\"";
+    }
+
     if (!ngx_http_appeal_is_name(&value[1])) {
         return "has a name that is not 1 to 64 of A-Z a-z 0-9 _ -";
     }
@@ -366,6 +392,8 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    zone->shared = cf->args->nelts == 4;
+
     shm_zone->init = ngx_http_appeal_init_zone;
     shm_zone->data = zone;
     *zones = shm_zone;
@@ -400,7 +428,6 @@ static ngx_int_t
 ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
     u_char                  *p;
-    u_char                   secret[SIPHASH_KEY_SIZE];
     ngx_log_t               *log;
     ngx_http_appeal_zone_t  *zone;
 
@@ -410,30 +437,80 @@ ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     p = ngx_http_appeal_memory_take(&zone->memory, log);
 
     if (p != NULL) {
-        zone->sh = (ngx_http_appeal_zone_sh_t *) p;
-        zone->table = limits_attach(p + NGX_HTTP_APPEAL_ZONE_HEAD,
-                                    zone->memory.size
-                                    - NGX_HTTP_APPEAL_ZONE_HEAD);
-
-        if (zone->table != NULL) {
+        if (ngx_http_appeal_attach_zone(zone, p) == NGX_OK) {
             return NGX_OK;
         }
 
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "the zone \"%V\" was made by another version of the "
-                      "module, its limits begin anew", &shm_zone->shm.name);
+                      "module or is shared otherwise, its limits begin anew",
+                      &shm_zone->shm.name);
     }
 
     p = ngx_http_appeal_memory_make(&zone->memory, log);
 
-    if (p == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
+    return p != NULL ? ngx_http_appeal_make_zone(zone, p) : NGX_ERROR;
+}
+
+
+/* Head, table and, if it is shared, deltas: what there was before. */
+
+static ngx_int_t
+ngx_http_appeal_attach_zone(ngx_http_appeal_zone_t *zone, u_char *p)
+{
+    size_t  size, deltas;
+
+    deltas = ngx_http_appeal_share_size(zone);
+    size = zone->memory.size - NGX_HTTP_APPEAL_ZONE_HEAD - deltas;
+
+    zone->sh = (ngx_http_appeal_zone_sh_t *) p;
+    zone->table = limits_attach(p + NGX_HTTP_APPEAL_ZONE_HEAD, size);
+
+    if (zone->table == NULL) {
+        return NGX_DECLINED;
+    }
+
+    if (deltas == 0) {
+        return NGX_OK;
+    }
+
+    zone->deltas = deltas_attach(p + NGX_HTTP_APPEAL_ZONE_HEAD + size, deltas);
+
+    return zone->deltas != NULL
+           && CRYPTO_memcmp(zone->sh->secret, zone->secret, SIPHASH_KEY_SIZE)
+              == 0
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_make_zone(ngx_http_appeal_zone_t *zone, u_char *p)
+{
+    size_t  size, deltas;
+    u_char  secret[SIPHASH_KEY_SIZE];
+
+    deltas = ngx_http_appeal_share_size(zone);
+    size = zone->memory.size - NGX_HTTP_APPEAL_ZONE_HEAD - deltas;
+
+    zone->sh = (ngx_http_appeal_zone_sh_t *) p;
+
+    if (zone->shared) {
+        ngx_memcpy(secret, zone->secret, SIPHASH_KEY_SIZE);
+        ngx_memcpy(zone->sh->secret, zone->secret, SIPHASH_KEY_SIZE);
+
+        zone->deltas = deltas_create(p + NGX_HTTP_APPEAL_ZONE_HEAD + size,
+                                     deltas);
+
+        if (zone->deltas == NULL) {
+            return NGX_ERROR;
+        }
+
+    } else if (RAND_bytes(secret, sizeof(secret)) != 1) {
         return NGX_ERROR;
     }
 
-    zone->sh = (ngx_http_appeal_zone_sh_t *) p;
-    zone->table = limits_create(p + NGX_HTTP_APPEAL_ZONE_HEAD,
-                                zone->memory.size - NGX_HTTP_APPEAL_ZONE_HEAD,
-                                secret, ngx_http_appeal_now());
+    zone->table = limits_create(p + NGX_HTTP_APPEAL_ZONE_HEAD, size, secret,
+                                ngx_http_appeal_now());
 
     ngx_explicit_memzero(secret, sizeof(secret));
 

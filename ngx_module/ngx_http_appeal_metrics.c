@@ -6,7 +6,7 @@
 
 /* bytes of text for everything but the zones, and for a zone */
 #define NGX_HTTP_APPEAL_METRICS_LEN       8192
-#define NGX_HTTP_APPEAL_METRICS_ZONE_LEN  768
+#define NGX_HTTP_APPEAL_METRICS_ZONE_LEN  1024
 
 
 /* A family of metrics that has one value a zone. */
@@ -24,10 +24,13 @@ static uint64_t ngx_http_appeal_zone_refused(ngx_http_appeal_zone_t *zone);
 static uint64_t ngx_http_appeal_zone_evicted(ngx_http_appeal_zone_t *zone);
 static uint64_t ngx_http_appeal_zone_capacity(ngx_http_appeal_zone_t *zone);
 static uint64_t ngx_http_appeal_zone_owing(ngx_http_appeal_zone_t *zone);
+static uint64_t ngx_http_appeal_zone_untold(ngx_http_appeal_zone_t *zone);
 
 static ngx_int_t ngx_http_appeal_metrics_handler(ngx_http_request_t *r);
 static u_char *ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf,
     u_char *p, u_char *last);
+static u_char *ngx_http_appeal_metrics_share(
+    ngx_http_appeal_counters_t *counters, u_char *p, u_char *last);
 static u_char *ngx_http_appeal_metrics_zones(
     ngx_http_appeal_main_conf_t *amcf, u_char *p, u_char *last);
 static ngx_int_t ngx_http_appeal_init_counters(ngx_shm_zone_t *shm_zone,
@@ -46,6 +49,9 @@ static ngx_http_appeal_zone_metric_t  ngx_http_appeal_zone_metrics[] = {
       ngx_http_appeal_zone_capacity },
     { "limit_owing", "gauge", "Keys that owe something now",
       ngx_http_appeal_zone_owing },
+    { "limit_untold_total", "counter",
+      "Charges that other edges are not told of for want of room",
+      ngx_http_appeal_zone_untold },
     { NULL, NULL, NULL, NULL }
 };
 
@@ -244,6 +250,10 @@ ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf, u_char *p,
                                     "Refusals beyond what the log takes",
                                     counters->not_logged);
 
+    if (amcf->share != NULL) {
+        p = ngx_http_appeal_metrics_share(counters, p, last);
+    }
+
 #if (NGX_STAT_STUB)
     p = ngx_http_appeal_metrics_one(p, last, "connections", "gauge",
                                     "Client connections that are open",
@@ -254,6 +264,48 @@ ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf, u_char *p,
 #endif
 
     return p;
+}
+
+
+static u_char *
+ngx_http_appeal_metrics_share(ngx_http_appeal_counters_t *counters, u_char *p,
+    u_char *last)
+{
+    int64_t  ms, us;
+
+    p = ngx_http_appeal_metrics_one(p, last, "share_connected", "gauge",
+                                    "1: limits are shared now",
+                                    counters->share_connected);
+    p = ngx_http_appeal_metrics_one(p, last, "share_exchanges_total",
+                                    "counter", "Exchanges with Redis",
+                                    counters->share_exchanges);
+    p = ngx_http_appeal_metrics_one(p, last, "share_skipped_total", "counter",
+                                    "Exchanges not begun, for the one before "
+                                    "was not over",
+                                    counters->share_skipped);
+    p = ngx_http_appeal_metrics_one(p, last, "share_keys_total", "counter",
+                                    "Keys that were exchanged",
+                                    counters->share_keys);
+    p = ngx_http_appeal_metrics_one(p, last, "share_lost_total", "counter",
+                                    "Keys sent that Redis did not confirm",
+                                    counters->share_lost);
+
+    us = counters->share_held / 1000;
+    p = ngx_http_appeal_metrics_head(p, last, "share_held_seconds", "gauge",
+                                     "Longest that exchanges kept a worker");
+    p = ngx_slprintf(p, last, "otklik_edge_share_held_seconds %L.%06L\n",
+                     us / 1000000, us % 1000000);
+
+    if (counters->share_last == 0) {
+        return p;
+    }
+
+    ms = (ngx_http_appeal_now() - (int64_t) counters->share_last) / 1000000;
+    p = ngx_http_appeal_metrics_head(p, last, "share_age_seconds", "gauge",
+                                     "Since the last exchange");
+
+    return ngx_slprintf(p, last, "otklik_edge_share_age_seconds %L.%03L\n",
+                        ms / 1000, ms % 1000);
 }
 
 
@@ -320,6 +372,13 @@ static uint64_t
 ngx_http_appeal_zone_owing(ngx_http_appeal_zone_t *zone)
 {
     return limits_owing(zone->table, ngx_http_appeal_now());
+}
+
+
+static uint64_t
+ngx_http_appeal_zone_untold(ngx_http_appeal_zone_t *zone)
+{
+    return zone->deltas != NULL ? deltas_missed(zone->deltas) : 0;
 }
 
 

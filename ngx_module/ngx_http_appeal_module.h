@@ -8,6 +8,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "deltas.h"
 #include "jwks.h"
 #include "jws.h"
 #include "keys.h"
@@ -134,6 +135,8 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                   passed;
     ngx_atomic_t                   refused;
+    ngx_atomic_t                   exchanged;   /* with other edges, ever */
+    u_char                         secret[SIPHASH_KEY_SIZE]; /* if shared */
 } ngx_http_appeal_zone_sh_t;
 
 
@@ -141,7 +144,25 @@ typedef struct {
     ngx_http_appeal_memory_t       memory;
     ngx_http_appeal_zone_sh_t     *sh;
     struct limits                 *table;
+
+    /* if several edges share it */
+
+    struct deltas                 *deltas;      /* NULL: they do not */
+    u_char                         secret[SIPHASH_KEY_SIZE];
+    ngx_uint_t                     edges;
+    unsigned                       shared:1;
 } ngx_http_appeal_zone_t;
+
+
+/* What a charge is to be told to the other edges as. */
+
+typedef struct {
+    int64_t                        cost;        /* ns */
+    int64_t                        most;        /* ns of debt allowed */
+} ngx_http_appeal_part_t;
+
+
+typedef struct ngx_http_appeal_share_s  ngx_http_appeal_share_t;
 
 
 /* The counters of all workers. */
@@ -163,6 +184,13 @@ typedef struct {
     ngx_atomic_t                   tokens_verified;
     ngx_atomic_t                   tokens_evicted;
     ngx_atomic_t                   not_logged;
+    ngx_atomic_t                   share_connected; /* 0 or 1 */
+    ngx_atomic_t                   share_exchanges;
+    ngx_atomic_t                   share_keys;
+    ngx_atomic_t                   share_lost;      /* keys */
+    ngx_atomic_t                   share_skipped;   /* exchanges */
+    ngx_atomic_t                   share_last;      /* ns, monotonic */
+    ngx_atomic_t                   share_held;      /* ns */
 } ngx_http_appeal_counters_t;
 
 
@@ -171,6 +199,7 @@ typedef struct {
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
+    ngx_http_appeal_share_t       *share;       /* NULL: with nobody */
     struct jws                    *jws;         /* room to judge a token */
 
     /* a worker's own */
@@ -252,6 +281,8 @@ ngx_uint_t ngx_http_appeal_next_arg(u_char **p, u_char *end, ngx_str_t *arg,
     ngx_str_t *key);
 char *ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_appeal_read_secret(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *secret);
 
 /* ngx_http_appeal_files.c */
 
@@ -305,6 +336,19 @@ ngx_int_t ngx_http_appeal_charge(ngx_http_request_t *r,
     enum problem_reason *reason);
 int64_t ngx_http_appeal_now(void);
 int64_t ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx);
+
+/* ngx_http_appeal_share.c */
+
+char *ngx_http_appeal_limit_share(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_appeal_init_share(ngx_conf_t *cf,
+    ngx_http_appeal_main_conf_t *amcf);
+ngx_int_t ngx_http_appeal_start_share(ngx_cycle_t *cycle,
+    ngx_http_appeal_main_conf_t *amcf);
+void ngx_http_appeal_stop_share(ngx_http_appeal_main_conf_t *amcf);
+void ngx_http_appeal_share_part(ngx_http_appeal_zone_t *zone,
+    struct limits_charge *charge, ngx_http_appeal_part_t *part);
+size_t ngx_http_appeal_share_size(ngx_http_appeal_zone_t *zone);
 
 /* ngx_http_appeal_answer.c */
 
