@@ -155,6 +155,7 @@ static ngx_uint_t ngx_http_appeal_share_good(ngx_http_appeal_batch_t *batch,
 static void ngx_http_appeal_share_apply(ngx_http_appeal_batch_t *batch,
     redisReply *reply);
 static void ngx_http_appeal_share_turned(ngx_http_appeal_share_t *share);
+static int64_t ngx_http_appeal_share_used(void);
 static void ngx_http_appeal_share_held(ngx_http_appeal_share_t *share,
     int64_t since);
 
@@ -522,7 +523,7 @@ ngx_http_appeal_share_read_handler(ngx_event_t *ev)
         return;
     }
 
-    started = ngx_http_appeal_now();
+    started = ngx_http_appeal_share_used();
 
     redisAsyncHandleRead(share->redis_ctx);
 
@@ -544,7 +545,7 @@ ngx_http_appeal_share_write_handler(ngx_event_t *ev)
 
     int64_t  started;
 
-    started = ngx_http_appeal_now();
+    started = ngx_http_appeal_share_used();
 
     redisAsyncHandleWrite(share->redis_ctx);
 
@@ -713,7 +714,7 @@ ngx_http_appeal_share_work(ngx_event_t *ev)
         return;
     }
 
-    started = ngx_http_appeal_now();
+    started = ngx_http_appeal_share_used();
 
     more = share->redis_ctx != NULL ? ngx_http_appeal_share_send(share)
                                     : ngx_http_appeal_share_forget(share);
@@ -1148,6 +1149,19 @@ ngx_http_appeal_share_turned(ngx_http_appeal_share_t *share)
 }
 
 
+/* Processor time: what else the machine did meanwhile is not our doing. */
+
+static int64_t
+ngx_http_appeal_share_used(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+
+    return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+
 /* The longest time that clients had to wait for a piece of work. */
 
 static void
@@ -1155,7 +1169,7 @@ ngx_http_appeal_share_held(ngx_http_appeal_share_t *share, int64_t since)
 {
     ngx_atomic_uint_t  held;
 
-    held = ngx_http_appeal_now() - since;
+    held = ngx_http_appeal_share_used() - since;
 
     if (held > share->counters->share_held) {
         share->counters->share_held = held;
