@@ -172,6 +172,11 @@ charge(struct place *place, const uint64_t key[2], int64_t cost, uint64_t most,
             return false;
         }
 
+        if ((sum & SUM_MASK) == 0) {
+            atomic_store_explicit(&place->since, (uint64_t) now,
+                                  memory_order_relaxed);
+        }
+
         new = (sum & SUM_MASK) + (uint64_t) cost;
 
         if (new > SUM_MASK) {
@@ -179,11 +184,6 @@ charge(struct place *place, const uint64_t key[2], int64_t cost, uint64_t most,
         }
 
     } while (!swap(&place->sum, &sum, (sum & ~SUM_MASK) | new));
-
-    if ((sum & SUM_MASK) == 0) {
-        atomic_store_explicit(&place->since, (uint64_t) now,
-                              memory_order_relaxed);
-    }
 
     had = get(&place->key);
 
@@ -324,13 +324,48 @@ place_at(const struct deltas *deltas, size_t at)
 }
 
 
+/* Takes the sum of a place; false if there is none. */
+
+static bool
+cut_place(struct place *place, struct delta *cut)
+{
+    uint64_t  id, key, sum;
+
+    sum = get(&place->sum);
+
+    do {
+        /* after the sum, as above: another may cut and give up, too */
+
+        id = get(&place->id);
+
+        if (id == 0) {
+            return false;
+        }
+
+        if ((id & BETWEEN) || (sum & SUM_MASK) == 0) {
+            give_up(place, id);
+            return false;
+        }
+
+        key = get(&place->key);
+        cut->since = (int64_t) get(&place->since);
+
+    } while (!swap(&place->sum, &sum, sum & ~SUM_MASK));
+
+    cut->hash[0] = id;
+    cut->hash[1] = key & ~MOST_MASK;
+    cut->most = INT64_C(1) << (key & MOST_MASK);
+    cut->charged = (int64_t) (sum & SUM_MASK);
+
+    return true;
+}
+
+
 size_t
 deltas_cut(struct deltas *deltas, size_t *at, size_t looks, struct delta *cut,
     size_t n)
 {
-    size_t         got, end;
-    uint64_t       id, key, sum;
-    struct place  *place;
+    size_t  got, end;
 
     end = deltas_places(deltas);
 
@@ -339,32 +374,9 @@ deltas_cut(struct deltas *deltas, size_t *at, size_t looks, struct delta *cut,
     }
 
     for (got = 0; *at < end && got < n; ++*at) {
-        place = place_at(deltas, *at);
-        id = get(&place->id);
-
-        if (id == 0) {
-            continue;
+        if (cut_place(place_at(deltas, *at), &cut[got])) {
+            got++;
         }
-
-        if ((id & BETWEEN) || (get(&place->sum) & SUM_MASK) == 0) {
-            give_up(place, id);
-            continue;
-        }
-
-        key = get(&place->key);
-        cut[got].since = (int64_t) get(&place->since);
-        sum = atomic_fetch_and_explicit(&place->sum, ~SUM_MASK,
-                                        memory_order_acq_rel) & SUM_MASK;
-
-        if (sum == 0) {
-            continue;          /* somebody else cuts, too */
-        }
-
-        cut[got].hash[0] = id;
-        cut[got].hash[1] = key & ~MOST_MASK;
-        cut[got].most = INT64_C(1) << (key & MOST_MASK);
-        cut[got].charged = (int64_t) sum;
-        got++;
     }
 
     return got;
@@ -386,25 +398,22 @@ deltas_forget(struct deltas *deltas, size_t *at, size_t looks, int64_t now)
 
     for (/* void */ ; *at < end; ++*at) {
         place = place_at(deltas, *at);
-        id = get(&place->id);
         sum = get(&place->sum);
+        id = get(&place->id);
 
         if (id == 0) {
             continue;
         }
 
-        if ((sum & SUM_MASK) != 0
-            && ((int64_t) (get(&place->since) + (sum & SUM_MASK)) >= now
-                || !swap(&place->sum, &sum, sum & ~SUM_MASK)))
-        {
-            if (id & BETWEEN) {
-                give_up(place, id);
-            }
+        /* who owes nothing yet, or no more; or who died half way */
 
-            continue;
+        if ((int64_t) (get(&place->since) + (sum & SUM_MASK)) < now) {
+            (void) swap(&place->sum, &sum, sum & ~SUM_MASK);
+            give_up(place, id);
+
+        } else if (id & BETWEEN) {
+            give_up(place, id);
         }
-
-        give_up(place, id);
     }
 }
 
