@@ -357,6 +357,8 @@ cut_place(struct place *place, struct delta *cut)
     cut->most = INT64_C(1) << (key & MOST_MASK);
     cut->charged = (int64_t) (sum & SUM_MASK);
 
+    give_up(place, id);
+
     return true;
 }
 

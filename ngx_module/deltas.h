@@ -52,8 +52,8 @@ int64_t deltas_charged(const struct deltas *deltas, const uint64_t hash[2],
 
 /*
  * Takes away what was added to at most n keys, looking at no more than so many
- * places from *at on, and moves that on: to deltas_places() in the end.  Gives
- * up the place of who was not charged since the cut before.
+ * places from *at on, and moves that on: to deltas_places() in the end.  The
+ * places are free again.
  */
 size_t deltas_cut(struct deltas *deltas, size_t *at, size_t looks,
     struct delta *cut, size_t n);

@@ -482,11 +482,11 @@ ngx_http_appeal_share_fail(ngx_http_appeal_share_t *share, const char *why,
 static void
 ngx_http_appeal_share_retry(ngx_http_appeal_share_t *share)
 {
-    share->counters->share_connected = 0;
-
     if (ngx_exiting || share->stopped) {
         return;
     }
+
+    share->counters->share_connected = 0;
 
     if (share->up || ngx_strcmp(share->why, share->logged) != 0) {
         ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,

@@ -5,6 +5,7 @@ use warnings;
 use utf8;
 use Test::More;
 use IO::Socket::INET;
+use IO::Select;
 use IO::Socket::UNIX;
 use POSIX ();
 use Time::HiRes qw(sleep time);
@@ -17,6 +18,7 @@ my @edges = ('', 'b', 'c');
 my $interval = 0.1;
 my $owner = $$;
 my ($redis, $fake);
+my $port = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1')->sockport;
 
 sub write_to { my ($name, $text) = @_; open my $out, '>', "$dir/$name" or die "$name: $!"; print {$out} $text; close $out or die $!; return "$dir/$name" }
 
@@ -38,7 +40,7 @@ sub redis_start {
     $redis = fork // die "fork: $!";
     if ($redis == 0) {
         open STDOUT, '>', '/dev/null';
-        exec 'redis-server', '--port', 0, '--unixsocket', $socket, '--unixsocketperm', 777, '--save', '', '--dir', $dir,
+        exec 'redis-server', '--port', $port, '--bind', '127.0.0.1', '-::1', '--unixsocket', $socket, '--unixsocketperm', 777, '--save', '', '--dir', $dir,
             '--requirepass', $its_password // $password;
     }
     wait_for('Redis', sub { IO::Socket::UNIX->new(Peer => $socket) });
@@ -68,6 +70,25 @@ sub fake_start {
             $client->syswrite(defined $hello ? $hello : ("+OK\r\n" x $auth) . ("\$40\r\n" . 'a' x 40 . "\r\n") x $load . $answer x $ask);
         }
         POSIX::_exit(0);
+    }
+}
+
+# Redis behind a long way: hears at once, is heard a second later.
+sub slow_start {
+    my $listen = IO::Socket::UNIX->new(Local => "$dir/slow.sock", Listen => 64) or die "slow: $!";
+    chmod 0777, "$dir/slow.sock";
+    $fake = fork // die "fork: $!";
+    return if $fake;
+    my $client = $listen->accept or POSIX::_exit(1);
+    my $server = IO::Socket::UNIX->new(Peer => $socket) or POSIX::_exit(1);
+    my $both = IO::Select->new($client, $server);
+    my @late;
+    while (1) {
+        for my $from ($both->can_read(0.01)) {
+            $from->sysread(my $bytes, 65536) or POSIX::_exit(0);
+            if ($from == $client) { $server->syswrite($bytes) } else { push @late, [time + 1, $bytes] }
+        }
+        $client->syswrite((shift @late)->[1]) while @late && $late[0][0] < time;
     }
 }
 
@@ -144,11 +165,15 @@ sub traffic {
     my ($seconds, $rate, $path, @to) = @_;
     my %status;
     my ($began, $i) = (time, 0);
+    my $next = $began;
     while (time - $began < $seconds) {
         my ($status) = ask($to[$i % @to], $path->($i));
         $status{$status}++;
-        my $early = $began + ++$i / $rate - time;
-        sleep $early if $early > 0;
+        $i++;
+        # Who was held up does not make up for it: that would be a burst.
+        $next += 1 / $rate;
+        my $early = $next - time;
+        if ($early > 0) { sleep $early } else { $next = time }
     }
     return { status => \%status };
 }
@@ -393,6 +418,27 @@ subtest 'debts that Redis makes up shut no door' => sub {
     # Three edges cannot owe more than four bursts of half a second, counted double, and what three pay in two intervals: 4.9 s.
     my $refused = nginx_get('/flood?k=evil');
     cmp_ok $refused->{headers}{'retry-after'} // 0, '<=', 6, 'a debt of 30 years is one of seconds';
+};
+
+subtest 'answers that are long on the way' => sub {
+    slow_start();
+    nginx_reload($conf =~ s/redis\.sock/slow.sock/r, $server, workers => 2);
+    %connection = ();
+    wait_for('Redis', sub { metric('connected') });
+    my $n = metric('exchanges_total');
+    my $steady = traffic(3, 100, sub { '/steady?k=far' }, $urls[0]);
+    is_deeply [keys %{ $steady->{status} }], [204], 'refuse nobody who keeps to the rate';
+    cmp_ok metric('exchanges_total'), '>=', $n + 2, 'and are heard';
+    fake_stop();
+};
+
+subtest 'Redis elsewhere' => sub {
+    for my $address ("127.0.0.1:$port", "[::1]:$port") {
+        nginx_reload($conf =~ s/unix:\S+/$address/r, $server, workers => 2);
+        shared_one();
+        like nginx_log(), qr/limits are shared by Redis at "\Q$address\E"/, $address;
+    }
+    %connection = ();
 };
 
 subtest 'reloads and workers that die' => sub {
