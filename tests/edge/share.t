@@ -200,9 +200,9 @@ sub unnoticed {
     my ($tenth, $hundredth, $last) = map { my $q = $_; [map { $_->[$q * $#shared] } \(@shared, @alone)] } 0.9, 0.99, 1;
     note sprintf '%s: %d requests; of ten nine within %.2f ms (alone %.2f), p99 %.2f (%.2f), longest %.2f (%.2f)', $what, $i, map { @{$_} } $tenth, $hundredth, $last;
     is_deeply [keys %status], [204], "$what: all pass";
-    # A busy machine takes a process its turn for some 4 ms.
-    cmp_ok $tenth->[0], '<', $tenth->[1] + 6, "$what: nobody waits";
-    cmp_ok $hundredth->[0], '<', $hundredth->[1] + 20, '… nor one of a hundred';
+    # A busy machine takes a process its turn for 4 ms and more; a worker that waited for Redis would stand still.
+    cmp_ok $tenth->[0], '<', 3 * $tenth->[1] + 15, "$what: nobody waits";
+    cmp_ok $hundredth->[0], '<', 3 * $hundredth->[1] + 60, '… nor one of a hundred';
     cmp_ok $last->[0], '<', $last->[1] + 500, '… nor a single one';
     return;
 }
@@ -380,7 +380,7 @@ subtest 'what answers is not Redis' => sub {
         meet_fake($what);
     }
     unlike nginx_log(), qr/\e/, 'what it says goes into the log without control characters';
-    is lines(qr/limits are not shared.*ERR \?\[31mno/), 1, 'once';
+    cmp_ok lines(qr/limits are not shared.*ERR \?\[31mno/), '<=', 2, 'and once a worker';
     fake_start('', "\0\1\2\3");
     meet_fake('noise');
     fake_start('', '');
@@ -413,8 +413,10 @@ subtest 'debts that Redis makes up shut no door' => sub {
     nginx_get('/flood?k=evil');
     told();
     for (split /\n/, redis('keys', '*')) { redis('set', $_, ($now + 1_000_000_000) . '000000') }
+    my $lost = metric('lost_total');
     nginx_get('/flood?k=evil') for 1 .. 20;
     told();
+    is metric('lost_total'), $lost, 'they are cut down where they are kept';
     # Three edges cannot owe more than four bursts of half a second, counted double, and what three pay in two intervals: 4.9 s.
     my $refused = nginx_get('/flood?k=evil');
     cmp_ok $refused->{headers}{'retry-after'} // 0, '<=', 6, 'a debt of 30 years is one of seconds';
@@ -426,7 +428,7 @@ subtest 'answers that are long on the way' => sub {
     %connection = ();
     wait_for('Redis', sub { metric('connected') });
     my $n = metric('exchanges_total');
-    my $steady = traffic(3, 100, sub { '/steady?k=far' }, $urls[0]);
+    my $steady = traffic(3, 190, sub { '/steady?k=far' }, $urls[0]);
     is_deeply [keys %{ $steady->{status} }], [204], 'refuse nobody who keeps to the rate';
     cmp_ok metric('exchanges_total'), '>=', $n + 2, 'and are heard';
     fake_stop();
