@@ -38,6 +38,9 @@
 #define LINE_SIZE     64
 #define LINE_ENTRIES  4
 
+/* lines that limits_owing() looks at: 4 MB */
+#define LINES_COUNTED  65536
+
 #define GENERATION_BITS  6
 #define GENERATION_MASK  ((UINT64_C(1) << GENERATION_BITS) - 1)
 
@@ -475,28 +478,56 @@ limits_hash(const struct limits *table, const void *name, size_t name_size,
 }
 
 
-bool
-limits_decide(struct limits_charge *charges, size_t n, int64_t now)
+static int64_t
+since_began(const struct limits *table, int64_t now)
 {
-    bool      passed;
-    size_t    i;
-    int64_t   since[LIMITS_PER_DECISION];
+    return now > table->began ? now - table->began : 0;
+}
+
+
+static bool
+look_at_all(struct limits_charge *charges, size_t n, int64_t now)
+{
+    bool    passed;
+    size_t  i;
 
     passed = true;
 
-    /* look first: a request that one limit refuses must not stand in the way
-     * of others at the rest, not even for a moment */
-
     for (i = 0; i < n; i++) {
-        since[i] = now > charges[i].table->began
-                   ? now - charges[i].table->began : 0;
-
-        if (!look(&charges[i], since[i])) {
+        if (!look(&charges[i], since_began(charges[i].table, now))) {
             passed = false;
         }
     }
 
-    if (!passed) {
+    return passed;
+}
+
+
+bool
+limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+{
+    bool    passed;
+    size_t  i;
+
+    passed = look_at_all(charges, n, now);
+
+    for (i = 0; i < n; i++) {
+        not_charged(&charges[i]);
+    }
+
+    return passed;
+}
+
+
+bool
+limits_decide(struct limits_charge *charges, size_t n, int64_t now)
+{
+    size_t  i;
+
+    /* look first: a request that one limit refuses must not stand in the way
+     * of others at the rest, not even for a moment */
+
+    if (!look_at_all(charges, n, now)) {
         for (i = 0; i < n; i++) {
             not_charged(&charges[i]);
         }
@@ -505,7 +536,7 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
     }
 
     for (i = 0; i < n; i++) {
-        if (change(&charges[i], since[i])) {
+        if (change(&charges[i], since_began(charges[i].table, now))) {
             continue;
         }
 
@@ -578,12 +609,13 @@ limits_capacity(const struct limits *table)
 uint64_t
 limits_owing(const struct limits *table, int64_t now)
 {
-    uint64_t             i, j, n, word;
+    uint64_t             i, j, n, word, lines;
     const struct entry  *entry;
 
     n = 0;
+    lines = table->nlines < LINES_COUNTED ? table->nlines : LINES_COUNTED;
 
-    for (i = 0; i < table->nlines; i++) {
+    for (i = 0; i < lines; i++) {
         for (j = 0; j < LINE_ENTRIES; j++) {
             entry = &table->lines[i].entries[j];
             word = atomic_load_explicit(&entry->word, memory_order_relaxed);
@@ -591,7 +623,9 @@ limits_owing(const struct limits *table, int64_t now)
         }
     }
 
-    return n;
+    /* a keyed hash spreads the keys: the other lines are like these */
+
+    return lines == table->nlines ? n : n * table->nlines / lines;
 }
 
 

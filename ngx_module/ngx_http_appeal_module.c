@@ -21,7 +21,7 @@ static ngx_uint_t ngx_http_appeal_find_api_key(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_http_appeal_identify_key(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
-    ngx_str_t *text, enum problem_reason *reason);
+    ngx_str_t *text, ngx_str_t *hook, enum problem_reason *reason);
 static void ngx_http_appeal_identify_nobody(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_loc_conf_t *alcf);
 
@@ -43,6 +43,7 @@ static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
     { ngx_string("off"), NGX_HTTP_APPEAL_OFF },
     { ngx_string("jwt"), NGX_HTTP_APPEAL_JWT },
     { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
+    { ngx_string("hook"), NGX_HTTP_APPEAL_HOOK },
     { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
     { ngx_null_string, 0 }
 };
@@ -77,6 +78,27 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_appeal_loc_conf_t, keys),
       &ngx_http_appeal_keys_type },
+
+    { ngx_string("appeal_hook"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_appeal_hook,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_limit_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, allow),
+      &ngx_http_appeal_networks_type },
+
+    { ngx_string("appeal_limit_deny"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, deny),
+      &ngx_http_appeal_networks_type },
 
     { ngx_string("appeal_jwt_keys"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -128,7 +150,7 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NULL },
 
     { ngx_string("appeal_jwt_claims"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1234,
       ngx_http_appeal_jwt_claims,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -137,6 +159,13 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
     { ngx_string("appeal_jwt_memory"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_appeal_jwt_memory,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_scope"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_appeal_scope,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -205,7 +234,7 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NULL },
 
     { ngx_string("appeal_metrics"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_appeal_metrics,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -305,7 +334,12 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
 
     reason = PROBLEM_NO_REASON;
 
-    if (ctx->decided == NULL
+    if (alcf->deny != NULL
+        && ngx_http_appeal_is_in(r, ngx_http_appeal_current(r, alcf->deny)))
+    {
+        reason = PROBLEM_DENIED_ADDRESS;
+
+    } else if (ctx->decided == NULL
         || !ngx_http_appeal_same_rules(ctx->decided, alcf))
     {
         rc = ngx_http_appeal_identify(r, ctx, alcf, &reason);
@@ -313,6 +347,10 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
         if (rc != NGX_OK) {
             return rc;
         }
+    }
+
+    if (reason == PROBLEM_NO_REASON) {
+        reason = ngx_http_appeal_check_scope(ctx, alcf);
     }
 
     rc = ngx_http_appeal_charge(r, ctx, alcf, &reason);
@@ -338,6 +376,10 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
 
         case NGX_HTTP_APPEAL_API_KEY:
             ngx_http_appeal_count(counters->api_key);
+            break;
+
+        case NGX_HTTP_APPEAL_HOOK:
+            ngx_http_appeal_count(counters->hook);
             break;
 
         default: /* NGX_HTTP_APPEAL_ANONYMOUS */
@@ -366,6 +408,7 @@ ngx_http_appeal_same_rules(ngx_http_appeal_loc_conf_t *one,
 
     return one->methods == two->methods
            && one->keys == two->keys
+           && one->hook == two->hook
            && one->region.len == two->region.len
            && ngx_memcmp(one->region.data, two->region.data, one->region.len)
               == 0;
@@ -379,12 +422,16 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_str_t   key;
     ngx_uint_t  n;
 
+    static ngx_str_t  no_hook = ngx_string("");
+
     ctx->method = 0;
     ngx_str_null(&ctx->auth);
     ngx_str_null(&ctx->subject);
     ngx_str_null(&ctx->roles);
     ngx_str_null(&ctx->region);
     ngx_str_null(&ctx->body);
+    ngx_str_null(&ctx->scope);
+    ngx_str_null(&ctx->token);
     ngx_str_null(&ctx->key);
     ngx_memzero(&ctx->rate, sizeof(struct limits_rate));
 
@@ -410,7 +457,29 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         }
 
         if (n == 1) {
-            return ngx_http_appeal_identify_key(r, ctx, alcf, &key, reason);
+            return ngx_http_appeal_identify_key(r, ctx, alcf, &key, &no_hook,
+                                                reason);
+        }
+    }
+
+    if (alcf->methods & NGX_HTTP_APPEAL_HOOK) {
+        n = ngx_http_appeal_find_secret(r, ctx, alcf->hook, &key);
+
+        if (n > 1) {
+            *reason = PROBLEM_SEVERAL_CREDENTIALS;
+            return NGX_OK;
+        }
+
+        if (n == 1) {
+            return ngx_http_appeal_identify_key(r, ctx, alcf, &key,
+                                                &alcf->hook->kind, reason);
+        }
+
+        if (alcf->hook->place == NGX_HTTP_APPEAL_HOOK_BODY) {
+            ctx->method = NGX_HTTP_APPEAL_HOOK;
+            ngx_str_set(&ctx->auth, "hook");
+            ctx->region = alcf->region;
+            return NGX_OK;
         }
     }
 
@@ -468,24 +537,26 @@ ngx_http_appeal_find_api_key(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
+/* A client's key, or the secret of a hook of that kind. */
+
 static ngx_int_t
 ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_loc_conf_t *alcf, ngx_str_t *text,
+    ngx_http_appeal_loc_conf_t *alcf, ngx_str_t *text, ngx_str_t *hook,
     enum problem_reason *reason)
 {
     struct keys        *keys;
     const struct key   *key;
+    enum keys_verdict   verdict;
 
     keys = ngx_http_appeal_current(r, alcf->keys);
+    verdict = keys_check(keys, (char *) text->data, text->len, ngx_time(),
+                         &key);
 
-    switch (keys_check(keys, (char *) text->data, text->len, ngx_time(), &key))
-    {
+    switch (verdict) {
+
     case KEYS_GOOD:
-        break;
-
     case KEYS_EXPIRED:
-        *reason = PROBLEM_EXPIRED_KEY;
-        return NGX_OK;
+        break;
 
     case KEYS_FAILED:
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
@@ -500,6 +571,21 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         return NGX_OK;
     }
 
+    if (ngx_strcmp(key->hook, hook->len ? (char *) hook->data : "") != 0) {
+        *reason = PROBLEM_INVALID_KEY;
+        return NGX_OK;
+    }
+
+    if (key->source != NULL && !ngx_http_appeal_is_in(r, key->source)) {
+        *reason = PROBLEM_WRONG_SOURCE;
+        return NGX_OK;
+    }
+
+    if (verdict == KEYS_EXPIRED) {
+        *reason = PROBLEM_EXPIRED_KEY;
+        return NGX_OK;
+    }
+
     /* copied, for the table may be gone before the request is */
 
     if (ngx_http_appeal_copy(r->pool, &ctx->subject, key->subject,
@@ -510,14 +596,23 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
                                 ngx_strlen(key->region)) != NGX_OK
         || ngx_http_appeal_copy(r->pool, &ctx->body, key->body,
                                 ngx_strlen(key->body)) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->scope, key->scopes,
+                                ngx_strlen(key->scopes)) != NGX_OK
         || ngx_http_appeal_copy(r->pool, &ctx->key, key->prefix,
                                 KEYS_PREFIX_SIZE) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->method = NGX_HTTP_APPEAL_API_KEY;
-    ngx_str_set(&ctx->auth, "api_key");
+    if (hook->len) {
+        ctx->method = NGX_HTTP_APPEAL_HOOK;
+        ngx_str_set(&ctx->auth, "hook");
+
+    } else {
+        ctx->method = NGX_HTTP_APPEAL_API_KEY;
+        ngx_str_set(&ctx->auth, "api_key");
+    }
+
     ctx->rate = key->rate;
 
     return NGX_OK;
@@ -538,16 +633,19 @@ ngx_int_t
 ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to, const char *from,
     size_t len)
 {
+    if (len == 0) {
+        ngx_str_set(to, "");
+        return NGX_OK;
+    }
+
     to->len = len;
-    to->data = ngx_pnalloc(pool, len + 1);
+    to->data = ngx_pnalloc(pool, len);
 
     if (to->data == NULL) {
         return NGX_ERROR;
     }
 
-    if (len > 0) {
-        ngx_memcpy(to->data, from, len);
-    }
+    ngx_memcpy(to->data, from, len);
 
     return NGX_OK;
 }
@@ -635,7 +733,11 @@ ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&amcf->files, cf->pool, 4,
                        sizeof(ngx_http_appeal_file_t *)) != NGX_OK
         || ngx_array_init(&amcf->zones, cf->pool, 4,
-                          sizeof(ngx_shm_zone_t *)) != NGX_OK)
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->memories, cf->pool, 2,
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->policies, cf->pool, 8,
+                          sizeof(ngx_http_appeal_policy_t *)) != NGX_OK)
     {
         return NULL;
     }
@@ -672,6 +774,10 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
     conf->language = NGX_CONF_UNSET_UINT;
     conf->request_id = NGX_CONF_UNSET;
     conf->keys = NGX_CONF_UNSET_PTR;
+    conf->scope = NGX_CONF_UNSET_PTR;
+    conf->hook = NGX_CONF_UNSET_PTR;
+    conf->allow = NGX_CONF_UNSET_PTR;
+    conf->deny = NGX_CONF_UNSET_PTR;
     conf->jwt_keys = NGX_CONF_UNSET_PTR;
     conf->jwt_revoked = NGX_CONF_UNSET_PTR;
     conf->jwt_claims = NGX_CONF_UNSET_PTR;
@@ -696,6 +802,10 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
     ngx_conf_merge_str_value(conf->region, prev->region, "");
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
+    ngx_conf_merge_ptr_value(conf->scope, prev->scope, NULL);
+    ngx_conf_merge_ptr_value(conf->hook, prev->hook, NULL);
+    ngx_conf_merge_ptr_value(conf->allow, prev->allow, NULL);
+    ngx_conf_merge_ptr_value(conf->deny, prev->deny, NULL);
 
     if (conf->limits == NULL) {
         conf->limits = prev->limits;
@@ -706,6 +816,21 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"appeal_auth off\" goes with no other method");
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->methods & NGX_HTTP_APPEAL_HOOK) && conf->hook == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_auth hook\" needs \"appeal_hook\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->methods & NGX_HTTP_APPEAL_HOOK)
+        && conf->hook->place != NGX_HTTP_APPEAL_HOOK_BODY
+        && conf->keys == NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_auth hook\" needs \"appeal_api_keys\"");
         return NGX_CONF_ERROR;
     }
 

@@ -13,6 +13,7 @@
 #include "jws.h"
 #include "keys.h"
 #include "limits.h"
+#include "networks.h"
 #include "problem.h"
 #include "revoked.h"
 #include "siphash.h"
@@ -25,14 +26,28 @@
 #define NGX_HTTP_APPEAL_API_KEY    0x0004
 #define NGX_HTTP_APPEAL_ANONYMOUS  0x0008
 #define NGX_HTTP_APPEAL_JWT        0x0010
+#define NGX_HTTP_APPEAL_HOOK       0x0020
 
 #define NGX_HTTP_APPEAL_METHODS    (NGX_HTTP_APPEAL_JWT                       \
                                     |NGX_HTTP_APPEAL_API_KEY                  \
+                                    |NGX_HTTP_APPEAL_HOOK                     \
                                     |NGX_HTTP_APPEAL_ANONYMOUS)
+
+/* those that can have scopes */
+#define NGX_HTTP_APPEAL_SCOPED     (NGX_HTTP_APPEAL_JWT                       \
+                                    |NGX_HTTP_APPEAL_API_KEY)
+
+/* bytes of all scopes that a location needs */
+#define NGX_HTTP_APPEAL_SCOPE_MAX        512
 
 /* what becomes of a refusal */
 #define NGX_HTTP_APPEAL_BODY_PROBLEM     0
 #define NGX_HTTP_APPEAL_BODY_ERROR_PAGE  1
+
+/* where the secret of a hook is */
+#define NGX_HTTP_APPEAL_HOOK_HEADER      0
+#define NGX_HTTP_APPEAL_HOOK_PATH        1       /* its last segment */
+#define NGX_HTTP_APPEAL_HOOK_BODY        2       /* no business of the edge */
 
 /* an IPv4 address, or the /64 of an IPv6 one */
 #define NGX_HTTP_APPEAL_ADDRESS_SIZE     8
@@ -41,6 +56,12 @@
 
 /* bytes of a zone of nginx whose memory is elsewhere */
 #define NGX_HTTP_APPEAL_NO_ZONE          (8 * ngx_pagesize)
+
+/* bytes of the name of a zone or a policy */
+#define NGX_HTTP_APPEAL_NAME_MAX         64
+
+/* zones and names of limits that are counted apart until nginx is restarted */
+#define NGX_HTTP_APPEAL_POLICIES         256
 
 
 /* A kind of file that is read again when it changes. */
@@ -57,6 +78,7 @@ typedef struct {
     size_t                       (*count)(void *data);
     ngx_uint_t                   (*secret)(void *data);  /* NULL: never */
 
+    char                          *name;        /* of its metrics */
     size_t                         loaded;      /* offsets of counters */
     size_t                         broken;
 } ngx_http_appeal_file_type_t;
@@ -66,6 +88,8 @@ typedef struct {
     ngx_str_t                      path;
     ngx_http_appeal_file_type_t   *type;
     void                          *data;
+
+    time_t                         since;       /* data was changed */
 
     /* the file that data was read from, or that was too broken for it */
     ngx_file_uniq_t                uniq;
@@ -95,8 +119,35 @@ typedef struct {
 } ngx_http_appeal_jwt_t;
 
 
+/* The counters of all limits of that zone and name; of all workers. */
+
+typedef struct {
+    ngx_atomic_t                   passed;
+    ngx_atomic_t                   refused;
+    ngx_atomic_t                   would_refuse;
+    u_char                         zone[NGX_HTTP_APPEAL_NAME_MAX];
+    u_char                         name[NGX_HTTP_APPEAL_NAME_MAX];
+    u_char                         unused[40];  /* a cache line of its own */
+} ngx_http_appeal_policy_sh_t;
+
+
+typedef struct {
+    ngx_str_t                      zone;
+    ngx_str_t                      name;
+    ngx_http_appeal_policy_sh_t   *sh;
+} ngx_http_appeal_policy_t;
+
+
+typedef struct {
+    ngx_str_t                      kind;        /* "telegram" */
+    ngx_uint_t                     place;
+    ngx_str_t                      header;      /* if it is there */
+} ngx_http_appeal_hook_t;
+
+
 typedef struct {
     ngx_shm_zone_t                *zone;
+    ngx_http_appeal_policy_t      *policy;
     ngx_str_t                      name;        /* of the policy */
     ngx_uint_t                     source;      /* of the key */
     ngx_http_complex_value_t      *value;       /* if that is a value */
@@ -104,6 +155,7 @@ typedef struct {
     struct limits_rate             rate;
     int64_t                        cost;
     ngx_uint_t                     only;        /* methods */
+    unsigned                       dry_run:1;
 } ngx_http_appeal_limit_t;
 
 
@@ -130,24 +182,22 @@ typedef struct {
 } ngx_http_appeal_memory_t;
 
 
-/* The head of a memory that holds a table of limits. */
+/* Before the deltas, in the memory of limits that several edges share. */
 
 typedef struct {
-    ngx_atomic_t                   passed;
-    ngx_atomic_t                   refused;
     ngx_atomic_t                   exchanged;   /* with other edges, ever */
-    u_char                         secret[SIPHASH_KEY_SIZE]; /* if shared */
-} ngx_http_appeal_zone_sh_t;
+    u_char                         secret[SIPHASH_KEY_SIZE];
+} ngx_http_appeal_share_sh_t;
 
 
 typedef struct {
     ngx_http_appeal_memory_t       memory;
-    ngx_http_appeal_zone_sh_t     *sh;
     struct limits                 *table;
 
     /* if several edges share it */
 
     struct deltas                 *deltas;      /* NULL: they do not */
+    ngx_http_appeal_share_sh_t    *sh;
     u_char                         secret[SIPHASH_KEY_SIZE];
     ngx_uint_t                     edges;
     unsigned                       shared:1;
@@ -171,6 +221,7 @@ typedef struct {
     ngx_uint_t                     layout;
     ngx_atomic_t                   jwt;         /* requests let in */
     ngx_atomic_t                   api_key;
+    ngx_atomic_t                   hook;
     ngx_atomic_t                   anonymous;
     ngx_atomic_t                   refused[PROBLEM_REASONS];
     ngx_atomic_t                   answers[6];  /* by hundreds of status */
@@ -180,6 +231,8 @@ typedef struct {
     ngx_atomic_t                   jwks_broken;
     ngx_atomic_t                   revoked_loaded;
     ngx_atomic_t                   revoked_broken;
+    ngx_atomic_t                   networks_loaded;
+    ngx_atomic_t                   networks_broken;
     ngx_atomic_t                   tokens_known;    /* in the memory */
     ngx_atomic_t                   tokens_verified;
     ngx_atomic_t                   tokens_evicted;
@@ -190,13 +243,21 @@ typedef struct {
     ngx_atomic_t                   share_lost;      /* keys */
     ngx_atomic_t                   share_skipped;   /* exchanges */
     ngx_atomic_t                   share_last;      /* ns, monotonic */
-    ngx_atomic_t                   share_held;      /* ns */
+    ngx_atomic_t                   share_slow;      /* pieces */
+
+    /* every name since the start: none is ever given to another policy, for
+     * workers of an older configuration may still count there */
+
+    ngx_http_appeal_policy_sh_t    policies[NGX_HTTP_APPEAL_POLICIES];
 } ngx_http_appeal_counters_t;
 
 
 typedef struct {
     ngx_array_t                    files;       /* ngx_http_appeal_file_t * */
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
+    ngx_array_t                    memories;    /* ngx_shm_zone_t * */
+    ngx_array_t                    policies; /* ngx_http_appeal_policy_t * */
+    ngx_uint_t                     policies_apart;
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
     ngx_http_appeal_share_t       *share;       /* NULL: with nobody */
@@ -217,6 +278,15 @@ typedef struct {
 } ngx_http_appeal_main_conf_t;
 
 
+/* What a location asks of keys and tokens. */
+
+typedef struct {
+    ngx_array_t                    names;       /* ngx_str_t, all needed */
+    ngx_str_t                      text;        /* with blanks between */
+    ngx_uint_t                     asked;       /* methods */
+} ngx_http_appeal_scope_t;
+
+
 typedef struct {
     ngx_uint_t                     methods;
     ngx_uint_t                     body;
@@ -224,7 +294,11 @@ typedef struct {
     ngx_flag_t                     request_id;
     ngx_str_t                      region;
     ngx_http_appeal_file_t        *keys;
+    ngx_http_appeal_hook_t        *hook;
     ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
+    ngx_http_appeal_scope_t       *scope;       /* NULL: none is needed */
+    ngx_http_appeal_file_t        *allow;       /* who is not limited */
+    ngx_http_appeal_file_t        *deny;
 
     ngx_http_appeal_file_t        *jwt_keys;
     ngx_http_appeal_file_t        *jwt_revoked;
@@ -247,6 +321,8 @@ typedef struct {
     ngx_str_t                      roles;
     ngx_str_t                      region;
     ngx_str_t                      body;
+    ngx_str_t                      scope;
+    ngx_str_t                      token;       /* "known", "verified" */
     ngx_str_t                      reason;
     ngx_str_t                      request_id;
     ngx_str_t                      client;
@@ -260,6 +336,9 @@ typedef struct {
     ngx_http_appeal_loc_conf_t    *decided;     /* the rules that said so */
     enum problem_reason            refused;
     ngx_array_t                   *charged;     /* ngx_http_appeal_charged_t */
+    ngx_array_t                   *dry;         /* the same of dry runs */
+    ngx_str_t                      dry_run;     /* who would have refused */
+    ngx_str_t                      public_path; /* if a secret is in it */
 } ngx_http_appeal_ctx_t;
 
 
@@ -277,6 +356,8 @@ ngx_int_t ngx_http_appeal_set_request_id(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
 size_t ngx_http_appeal_address(ngx_http_request_t *r,
     u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE]);
+ngx_uint_t ngx_http_appeal_is_in(ngx_http_request_t *r,
+    struct networks *networks);
 ngx_uint_t ngx_http_appeal_next_arg(u_char **p, u_char *end, ngx_str_t *arg,
     ngx_str_t *key);
 char *ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -293,6 +374,15 @@ void *ngx_http_appeal_current(ngx_http_request_t *r,
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_jwks_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type;
+extern ngx_http_appeal_file_type_t  ngx_http_appeal_networks_type;
+
+/* ngx_http_appeal_hook.c */
+
+char *ngx_http_appeal_hook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_uint_t ngx_http_appeal_find_secret(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_hook_t *hook,
+    ngx_str_t *secret);
+void ngx_http_appeal_hide_secret(ngx_http_request_t *r, ngx_str_t *uri);
 
 /* ngx_http_appeal_jwt.c */
 
@@ -304,6 +394,7 @@ char *ngx_http_appeal_merge_jwt(ngx_conf_t *cf,
     ngx_http_appeal_loc_conf_t *prev, ngx_http_appeal_loc_conf_t *conf);
 ngx_uint_t ngx_http_appeal_find_token(ngx_http_request_t *r,
     ngx_http_appeal_jwt_t *jwt, ngx_str_t *token);
+struct tokens *ngx_http_appeal_memory_tokens(ngx_shm_zone_t *shm_zone);
 ngx_int_t ngx_http_appeal_identify_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     ngx_str_t *text, enum problem_reason *reason);
@@ -326,11 +417,20 @@ void *ngx_http_appeal_memory_take(ngx_http_appeal_memory_t *memory,
 void *ngx_http_appeal_memory_make(ngx_http_appeal_memory_t *memory,
     ngx_log_t *log);
 
+/* ngx_http_appeal_scope.c */
+
+enum problem_reason ngx_http_appeal_check_scope(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf);
+char *ngx_http_appeal_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
 /* ngx_http_appeal_limits.c */
 
 char *ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_appeal_peek(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    enum problem_reason *reason);
 ngx_int_t ngx_http_appeal_charge(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     enum problem_reason *reason);
@@ -349,12 +449,16 @@ void ngx_http_appeal_stop_share(ngx_http_appeal_main_conf_t *amcf);
 void ngx_http_appeal_share_part(ngx_http_appeal_zone_t *zone,
     struct limits_charge *charge, ngx_http_appeal_part_t *part);
 size_t ngx_http_appeal_share_size(ngx_http_appeal_zone_t *zone);
+ngx_int_t ngx_http_appeal_share_attach(ngx_http_appeal_zone_t *zone,
+    u_char *p);
+ngx_int_t ngx_http_appeal_share_make(ngx_http_appeal_zone_t *zone, u_char *p);
 
 /* ngx_http_appeal_answer.c */
 
 ngx_int_t ngx_http_appeal_add_filter(ngx_conf_t *cf);
 ngx_int_t ngx_http_appeal_refuse(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
+ngx_uint_t ngx_http_appeal_may_log(ngx_http_request_t *r);
 char *ngx_http_appeal_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 u_char *ngx_http_appeal_log_connection(ngx_log_t *log, u_char *buf,
     size_t len);
@@ -368,6 +472,8 @@ ngx_int_t ngx_http_appeal_add_counters(ngx_conf_t *cf,
 ngx_http_appeal_counters_t *ngx_http_appeal_counters(
     ngx_http_appeal_main_conf_t *amcf);
 ngx_int_t ngx_http_appeal_log_phase_handler(ngx_http_request_t *r);
+ngx_http_appeal_policy_t *ngx_http_appeal_policy(ngx_conf_t *cf,
+    ngx_str_t *zone, ngx_str_t *name);
 char *ngx_http_appeal_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 

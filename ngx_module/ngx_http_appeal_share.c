@@ -39,10 +39,13 @@
 #define NGX_HTTP_APPEAL_SHARE_PATIENCE  5000
 #define NGX_HTTP_APPEAL_SHARE_KEEP      10000
 
+#define NGX_HTTP_APPEAL_SHARE_SLOW      1000000  /* ns, of a piece of work */
+
 /* us; a double of Lua holds this beside the time of day */
 #define NGX_HTTP_APPEAL_SHARE_MOST      (INT64_C(1) << 52)
 
-/* of the deltas in the memory of a zone */
+/* of the deltas and their head in the memory of a zone */
+#define NGX_HTTP_APPEAL_SHARE_HEAD      64
 #define NGX_HTTP_APPEAL_SHARE_PART      8
 #define NGX_HTTP_APPEAL_SHARE_MAX       (4 * 1024 * 1024)
 
@@ -120,7 +123,7 @@ typedef struct {
 
 
 static void ngx_http_appeal_share_connect(ngx_event_t *ev);
-static ngx_int_t ngx_http_appeal_share_attach(ngx_http_appeal_share_t *share,
+static ngx_int_t ngx_http_appeal_share_adopt(ngx_http_appeal_share_t *share,
     redisAsyncContext *ac);
 static void ngx_http_appeal_share_hello(ngx_http_appeal_share_t *share);
 static void ngx_http_appeal_share_fail(ngx_http_appeal_share_t *share,
@@ -242,7 +245,7 @@ ngx_http_appeal_share_part(ngx_http_appeal_zone_t *zone,
 }
 
 
-/* Bytes for deltas in the memory of a zone, a multiple of a cache line. */
+/* Bytes at the end of a zone's memory, a multiple of a cache line. */
 
 size_t
 ngx_http_appeal_share_size(ngx_http_appeal_zone_t *zone)
@@ -256,6 +259,55 @@ ngx_http_appeal_share_size(ngx_http_appeal_zone_t *zone)
     size = zone->memory.size / NGX_HTTP_APPEAL_SHARE_PART;
 
     return ngx_min(size, NGX_HTTP_APPEAL_SHARE_MAX);
+}
+
+
+/* What there was before; NGX_DECLINED if other edges would not know it. */
+
+ngx_int_t
+ngx_http_appeal_share_attach(ngx_http_appeal_zone_t *zone, u_char *p)
+{
+    size_t  size;
+
+    size = ngx_http_appeal_share_size(zone);
+
+    if (size == 0) {
+        return NGX_OK;
+    }
+
+    zone->sh = (ngx_http_appeal_share_sh_t *) p;
+    zone->deltas = deltas_attach(p + NGX_HTTP_APPEAL_SHARE_HEAD,
+                                 size - NGX_HTTP_APPEAL_SHARE_HEAD);
+
+    if (zone->deltas == NULL
+        || CRYPTO_memcmp(zone->sh->secret, zone->secret, SIPHASH_KEY_SIZE)
+           != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_appeal_share_make(ngx_http_appeal_zone_t *zone, u_char *p)
+{
+    size_t  size;
+
+    size = ngx_http_appeal_share_size(zone);
+
+    if (size == 0) {
+        return NGX_OK;
+    }
+
+    zone->sh = (ngx_http_appeal_share_sh_t *) p;
+    ngx_memcpy(zone->sh->secret, zone->secret, SIPHASH_KEY_SIZE);
+
+    zone->deltas = deltas_create(p + NGX_HTTP_APPEAL_SHARE_HEAD,
+                                 size - NGX_HTTP_APPEAL_SHARE_HEAD);
+
+    return zone->deltas != NULL ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -365,7 +417,7 @@ ngx_http_appeal_share_connect(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_http_appeal_share_attach(share, ac) != NGX_OK) {
+    if (ngx_http_appeal_share_adopt(share, ac) != NGX_OK) {
         ngx_http_appeal_share_fail(share, "no connection is free", 21);
         redisAsyncFree(ac);
         return;
@@ -378,7 +430,7 @@ ngx_http_appeal_share_connect(ngx_event_t *ev)
 /* hiredis owns the socket; ours is the connection that events go to. */
 
 static ngx_int_t
-ngx_http_appeal_share_attach(ngx_http_appeal_share_t *share,
+ngx_http_appeal_share_adopt(ngx_http_appeal_share_t *share,
     redisAsyncContext *ac)
 {
     ngx_connection_t  *c;
@@ -1162,17 +1214,13 @@ ngx_http_appeal_share_used(void)
 }
 
 
-/* The longest time that clients had to wait for a piece of work. */
+/* So long had clients to wait for a piece of work. */
 
 static void
 ngx_http_appeal_share_held(ngx_http_appeal_share_t *share, int64_t since)
 {
-    ngx_atomic_uint_t  held;
-
-    held = ngx_http_appeal_share_used() - since;
-
-    if (held > share->counters->share_held) {
-        share->counters->share_held = held;
+    if (ngx_http_appeal_share_used() - since > NGX_HTTP_APPEAL_SHARE_SLOW) {
+        ngx_http_appeal_count(share->counters->share_slow);
     }
 }
 

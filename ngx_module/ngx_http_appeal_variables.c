@@ -22,6 +22,13 @@ static ngx_int_t ngx_http_appeal_client_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_appeal_args_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_appeal_uri_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
+static ngx_int_t ngx_http_appeal_limit_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_appeal_remaining_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 static ngx_int_t ngx_http_appeal_set_client(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_main_conf_t *amcf);
@@ -51,6 +58,18 @@ static ngx_http_variable_t  ngx_http_appeal_variables[] = {
     { ngx_string("appeal_body"), NULL, ngx_http_appeal_variable,
       offsetof(ngx_http_appeal_ctx_t, body), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("appeal_scope"), NULL, ngx_http_appeal_variable,
+      offsetof(ngx_http_appeal_ctx_t, scope), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_token"), NULL, ngx_http_appeal_variable,
+      offsetof(ngx_http_appeal_ctx_t, token), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_limit"), NULL, ngx_http_appeal_limit_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_remaining"), NULL,
+      ngx_http_appeal_remaining_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     { ngx_string("appeal_reason"), NULL, ngx_http_appeal_variable,
       offsetof(ngx_http_appeal_ctx_t, reason), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
@@ -62,6 +81,12 @@ static ngx_http_variable_t  ngx_http_appeal_variables[] = {
 
     { ngx_string("appeal_args"), NULL, ngx_http_appeal_args_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_uri"), NULL, ngx_http_appeal_uri_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_dry_run"), NULL, ngx_http_appeal_variable,
+      offsetof(ngx_http_appeal_ctx_t, dry_run), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -155,6 +180,110 @@ ngx_http_appeal_args_variable(ngx_http_request_t *r,
 }
 
 
+/* The policies that refused, with commas between. */
+
+static ngx_int_t
+ngx_http_appeal_limit_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                     *p;
+    size_t                      len;
+    ngx_str_t                   text;
+    ngx_uint_t                  i;
+    ngx_http_appeal_ctx_t      *ctx;
+    ngx_http_appeal_charged_t  *charged;
+
+    ngx_str_null(&text);
+    len = 0;
+    ctx = ngx_http_appeal_find_ctx(r);
+
+    if (ctx != NULL && ctx->charged != NULL) {
+        charged = ctx->charged->elts;
+
+        for (i = 0; i < ctx->charged->nelts; i++) {
+            if (charged[i].charge.refused) {
+                len += charged[i].limit->name.len + 1;
+            }
+        }
+    }
+
+    if (len > 0) {
+        p = ngx_pnalloc(r->pool, len);
+
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        text.data = p;
+        text.len = len - 1;
+
+        for (i = 0; i < ctx->charged->nelts; i++) {
+            if (charged[i].charge.refused) {
+                p = ngx_cpymem(p, charged[i].limit->name.data,
+                               charged[i].limit->name.len);
+                *p++ = ',';
+            }
+        }
+    }
+
+    ngx_http_appeal_set_value(v, &text);
+
+    return NGX_OK;
+}
+
+
+/* Of the limit that has the least left. */
+
+static ngx_int_t
+ngx_http_appeal_remaining_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    int64_t                     least;
+    ngx_str_t                   text;
+    ngx_uint_t                  i;
+    ngx_http_appeal_ctx_t      *ctx;
+    ngx_http_appeal_charged_t  *charged;
+
+    ngx_str_null(&text);
+    ctx = ngx_http_appeal_find_ctx(r);
+
+    if (ctx != NULL && ctx->charged != NULL && ctx->charged->nelts > 0) {
+        charged = ctx->charged->elts;
+        least = charged[0].charge.remaining;
+
+        for (i = 1; i < ctx->charged->nelts; i++) {
+            least = ngx_min(least, charged[i].charge.remaining);
+        }
+
+        text.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+
+        if (text.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        text.len = ngx_sprintf(text.data, "%L", least) - text.data;
+    }
+
+    ngx_http_appeal_set_value(v, &text);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_uri_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  uri;
+
+    uri = r->uri;
+    ngx_http_appeal_hide_secret(r, &uri);
+    ngx_http_appeal_set_value(v, &uri);
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_appeal_set_request_id(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx)
@@ -238,6 +367,44 @@ ngx_http_appeal_address(ngx_http_request_t *r,
     default: /* AF_UNIX */
         return 0;
     }
+}
+
+
+/* False for a Unix socket: it is in no network. */
+
+ngx_uint_t
+ngx_http_appeal_is_in(ngx_http_request_t *r, struct networks *networks)
+{
+    u_char                address[NETWORKS_ADDRESS_SIZE];
+    struct sockaddr      *sa;
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    sa = r->connection->sockaddr;
+
+    switch (sa->sa_family) {
+
+    case AF_INET:
+        sin = (struct sockaddr_in *) sa;
+        ngx_memzero(address, 10);
+        ngx_memset(address + 10, 0xff, 2);
+        ngx_memcpy(address + 12, &sin->sin_addr, 4);
+        break;
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) sa;
+        ngx_memcpy(address, &sin6->sin6_addr, NETWORKS_ADDRESS_SIZE);
+        break;
+#endif
+
+    default: /* AF_UNIX */
+        return 0;
+    }
+
+    return networks_hold(networks, address);
 }
 
 
