@@ -315,7 +315,12 @@ subtest 'Redis stands still for a moment' => sub {
 };
 
 subtest 'Redis stands still for long' => sub {
+    # In the middle of traffic, so that there is something on its way.
+    my $busy = fork // die $!;
+    if (!$busy) { traffic(0.6, 500, \&any_of_500, $urls[0]); POSIX::_exit(0) }
+    sleep 0.3;
     kill 'STOP', $redis;
+    waitpid $busy, 0;
     unnoticed('Redis hangs', 6);
     wait_for('the end of patience', sub { lines(qr/limits are not shared.*no answer/) });
     cmp_ok metric('lost_total'), '>', 0, 'what was on its way is lost and counted: ' . metric('lost_total');
