@@ -121,6 +121,12 @@ static ngx_int_t ngx_http_appeal_get_limit_capacity(
 static ngx_int_t ngx_http_appeal_get_limit_evicted(
     ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
     ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_limit_untold(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_share_age(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
 #if (NGX_STAT_STUB)
 static ngx_int_t ngx_http_appeal_get_stat(ngx_http_appeal_main_conf_t *amcf,
     ngx_http_appeal_metric_t *metric, ngx_uint_t n,
@@ -354,6 +360,44 @@ static ngx_http_appeal_metric_t  ngx_http_appeal_metrics_table[] = {
     { "limit_evicted_total", "counter", { "zone" },
       ngx_http_appeal_get_limit_evicted, 0,
       "Keys that owed something and had to make room for another" },
+
+    { "limit_untold_total", "counter", { "zone" },
+      ngx_http_appeal_get_limit_untold, 0,
+      "Charges that other edges are not told of for want of room" },
+
+    { "share_connected", "gauge", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_connected),
+      "1 while limits are shared with other edges" },
+
+    { "share_exchanges_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_exchanges),
+      "Exchanges with Redis" },
+
+    { "share_skipped_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_skipped),
+      "Exchanges not begun, for the one before was not over" },
+
+    { "share_keys_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_keys),
+      "Keys that were exchanged" },
+
+    { "share_lost_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_lost),
+      "Keys sent that Redis did not confirm" },
+
+    { "share_age_seconds", "gauge", { NULL },
+      ngx_http_appeal_get_share_age, 0,
+      "Since the last exchange" },
+
+    { "share_slow_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_slow),
+      "Pieces of exchanges that kept a worker for over a millisecond" },
 
 #if (NGX_STAT_STUB)
 
@@ -996,6 +1040,45 @@ ngx_http_appeal_get_limit_evicted(ngx_http_appeal_main_conf_t *amcf,
     }
 
     sample->value = limits_evicted(table);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_limit_untold(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_shm_zone_t          *shm_zone;
+    ngx_http_appeal_zone_t  *zone;
+
+    shm_zone = ngx_http_appeal_metric_zone(&amcf->zones, n, sample);
+
+    if (shm_zone == NULL) {
+        return NGX_DONE;
+    }
+
+    zone = shm_zone->data;
+    sample->value = zone->deltas != NULL ? deltas_missed(zone->deltas) : 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_share_age(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    uint64_t  last;
+
+    if (n > 0) {
+        return NGX_DONE;
+    }
+
+    last = ngx_http_appeal_counters(amcf)->share_last;
+    sample->value = last ? (ngx_http_appeal_now() - last) / 1000000000 : 0;
 
     return NGX_OK;
 }

@@ -35,6 +35,8 @@ static char *ngx_http_appeal_region(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_appeal_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_appeal_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_appeal_init_process(ngx_cycle_t *cycle);
+static void ngx_http_appeal_exit_process(ngx_cycle_t *cycle);
 
 
 static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
@@ -198,8 +200,15 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NULL },
 
     { ngx_string("appeal_limit_zone"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23,
       ngx_http_appeal_limit_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_limit_share"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_appeal_limit_share,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -286,10 +295,10 @@ ngx_module_t  ngx_http_appeal_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    ngx_http_appeal_start_maker,           /* init process */
+    ngx_http_appeal_init_process,          /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_appeal_stop_maker,            /* exit process */
+    ngx_http_appeal_exit_process,          /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -969,6 +978,7 @@ ngx_http_appeal_init(ngx_conf_t *cf)
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
 
     if (ngx_http_appeal_add_counters(cf, amcf) != NGX_OK
+        || ngx_http_appeal_init_share(cf, amcf) != NGX_OK
         || ngx_http_appeal_add_handler(cmcf, NGX_HTTP_POST_READ_PHASE,
                                        ngx_http_appeal_post_read_handler)
            != NGX_OK
@@ -983,4 +993,34 @@ ngx_http_appeal_init(ngx_conf_t *cf)
     }
 
     return ngx_http_appeal_add_filter(cf);
+}
+
+
+static ngx_int_t
+ngx_http_appeal_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_appeal_module);
+
+    if (amcf != NULL && ngx_http_appeal_start_share(cycle, amcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_appeal_start_maker(cycle);
+}
+
+
+static void
+ngx_http_appeal_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_appeal_module);
+
+    ngx_http_appeal_stop_maker(cycle);
+
+    if (amcf != NULL) {
+        ngx_http_appeal_stop_share(amcf);
+    }
 }

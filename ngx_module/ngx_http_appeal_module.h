@@ -10,6 +10,7 @@
 
 #include "altcha.h"
 #include "challenge_keys.h"
+#include "deltas.h"
 #include "jwks.h"
 #include "jws.h"
 #include "keys.h"
@@ -188,9 +189,25 @@ typedef struct {
 } ngx_http_appeal_memory_t;
 
 
+/* Before the deltas, in the memory of limits that several edges share. */
+
+typedef struct {
+    ngx_atomic_t                   exchanged;   /* with other edges, ever */
+    u_char                         secret[SIPHASH_KEY_SIZE];
+} ngx_http_appeal_share_sh_t;
+
+
 typedef struct {
     ngx_http_appeal_memory_t       memory;
     struct limits                 *table;
+
+    /* if several edges share it */
+
+    struct deltas                 *deltas;      /* NULL: they do not */
+    ngx_http_appeal_share_sh_t    *sh;
+    u_char                         secret[SIPHASH_KEY_SIZE];
+    ngx_uint_t                     edges;
+    unsigned                       shared:1;
 } ngx_http_appeal_zone_t;
 
 
@@ -231,6 +248,17 @@ typedef struct {
 } ngx_http_appeal_challenge_t;
 
 
+/* What a charge is to be told to the other edges as. */
+
+typedef struct {
+    int64_t                        cost;        /* ns */
+    int64_t                        most;        /* ns of debt allowed */
+} ngx_http_appeal_part_t;
+
+
+typedef struct ngx_http_appeal_share_s  ngx_http_appeal_share_t;
+
+
 /* The counters of all workers. */
 
 typedef struct {
@@ -259,6 +287,13 @@ typedef struct {
     ngx_atomic_t                   tokens_verified;
     ngx_atomic_t                   tokens_evicted;
     ngx_atomic_t                   not_logged;
+    ngx_atomic_t                   share_connected; /* 0 or 1 */
+    ngx_atomic_t                   share_exchanges;
+    ngx_atomic_t                   share_keys;
+    ngx_atomic_t                   share_lost;      /* keys */
+    ngx_atomic_t                   share_skipped;   /* exchanges */
+    ngx_atomic_t                   share_last;      /* ns, monotonic */
+    ngx_atomic_t                   share_slow;      /* pieces */
 
     /* every name since the start: none is ever given to another policy, for
      * workers of an older configuration may still count there */
@@ -276,6 +311,7 @@ typedef struct {
     ngx_uint_t                     policies_apart;
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
+    ngx_http_appeal_share_t       *share;       /* NULL: with nobody */
     struct jws                    *jws;         /* room to judge a token */
 
     /* a worker's own */
@@ -384,6 +420,8 @@ ngx_uint_t ngx_http_appeal_next_arg(u_char **p, u_char *end, ngx_str_t *arg,
     ngx_str_t *key);
 char *ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_appeal_read_secret(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *secret);
 
 /* ngx_http_appeal_files.c */
 
@@ -481,6 +519,22 @@ ngx_int_t ngx_http_appeal_charge(ngx_http_request_t *r,
 ngx_uint_t ngx_http_appeal_is_name(ngx_str_t *name);
 int64_t ngx_http_appeal_now(void);
 int64_t ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx);
+
+/* ngx_http_appeal_share.c */
+
+char *ngx_http_appeal_limit_share(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_appeal_init_share(ngx_conf_t *cf,
+    ngx_http_appeal_main_conf_t *amcf);
+ngx_int_t ngx_http_appeal_start_share(ngx_cycle_t *cycle,
+    ngx_http_appeal_main_conf_t *amcf);
+void ngx_http_appeal_stop_share(ngx_http_appeal_main_conf_t *amcf);
+void ngx_http_appeal_share_part(ngx_http_appeal_zone_t *zone,
+    struct limits_charge *charge, ngx_http_appeal_part_t *part);
+size_t ngx_http_appeal_share_size(ngx_http_appeal_zone_t *zone);
+ngx_int_t ngx_http_appeal_share_attach(ngx_http_appeal_zone_t *zone,
+    u_char *p);
+ngx_int_t ngx_http_appeal_share_make(ngx_http_appeal_zone_t *zone, u_char *p);
 
 /* ngx_http_appeal_answer.c */
 

@@ -607,19 +607,30 @@ ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_appeal_main_conf_t *amcf = conf;
 
-    u_char           *data;
-    char             *rv;
-    ssize_t           n;
-    ngx_str_t        *value, path;
-    ngx_file_t        f;
-    ngx_file_info_t   fi;
+    ngx_str_t  *value;
 
     if (amcf->client_secret.data != NULL) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
-    path = value[1];
+    amcf->client_day = -1;
+
+    return ngx_http_appeal_read_secret(cf, &value[1], &amcf->client_secret);
+}
+
+
+char *
+ngx_http_appeal_read_secret(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *secret)
+{
+    u_char           *data;
+    char             *rv;
+    ssize_t           n;
+    ngx_str_t         path;
+    ngx_file_t        f;
+    ngx_file_info_t   fi;
+
+    path = *name;
 
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -660,9 +671,8 @@ ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "everybody may read the secret in \"%V\"", &path);
     }
 
-    amcf->client_secret.data = data;
-    amcf->client_secret.len = n;
-    amcf->client_day = -1;
+    secret->data = data;
+    secret->len = n;
     rv = NGX_CONF_OK;
 
 done:

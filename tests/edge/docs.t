@@ -14,7 +14,7 @@ my $dir = nginx_dir();
 my ($line, $key) = new_key_line('partner', region => 67);
 nginx_keys($line);
 for (['jwks.json', jwk_set(jwk(new_token_key('ES256')))], ['revoked', "one\n"]) { open my $out, '>', "$dir/$_->[0]" or die $!; print {$out} $_->[1]; close $out or die $! }
-{ open my $out, '>', "$dir/client.secret" or die $!; print {$out} 'x' x 32; close $out or die $! }
+for (qw(client.secret share.secret redis.password)) { open my $out, '>', "$dir/$_" or die $!; print {$out} 'x' x 32; close $out or die $! }
 {
     my ($keys) = $docs =~ /^```\n(2026-11 .*?\n)```$/ms;
     open my $out, '>', "$dir/challenge.keys" or die $!;
