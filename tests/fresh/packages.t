@@ -7,6 +7,7 @@ use Test::More;
 my $build = $ENV{OTKLIK_BUILD};
 my %programs = (
     service => [map { "$build/bin/otklik-$_" } qw(intake routing reporting)],
+    pictures => [map { "$build/bin/otklik-$_" } qw(pictures recoder)],
     worker  => ["$build/bin/otklik"],
     edge    => ["$build/ngx_module/ngx_http_appeal_module.so"],
 );
