@@ -3,7 +3,9 @@
 \set ON_ERROR_STOP on
 
 select format('create role %I login', name)
-from unnest(array['otklik_owner', 'otklik_admin', 'otklik_intake', 'otklik_routing', 'otklik_reporting', 'otklik_pictures']) as wanted (name)
+from unnest(
+    array['otklik_owner', 'otklik_admin', 'otklik_intake', 'otklik_routing', 'otklik_reporting', 'otklik_pictures']
+) as wanted (name)
 where not exists (select from pg_roles where rolname = wanted.name)
 \gexec
 

@@ -2,9 +2,9 @@
 #ifndef RECODER_H
 #define RECODER_H
 
-/* otklik-recoder TYPE PIXELS: standard input is the original, standard output the cleaned file, both
- * of them open files; descriptor 3 gets the report, lines "key value": type, width and height of the
- * original, taken (YYYY-MM-DDTHH:MM:SS and perhaps an offset), lat, lon. */
+/* otklik-recoder TYPE PIXELS: standard input is the original, standard output the cleaned file,
+ * both of them open files; descriptor 3 gets the report, lines "key value": type, width and height
+ * of the original, taken (YYYY-MM-DDTHH:MM:SS and perhaps an offset), lat, lon. */
 enum { RECODER_REPORT = 3, RECODER_REPORT_MAX = 512 };
 
 enum recoder_exit {

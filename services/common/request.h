@@ -31,7 +31,7 @@ struct request {
     struct str if_none_match;
     struct str body;
     struct upload *upload; /* files that came with it, or NULL; body then holds its other fields */
-    enum lang lang; /* from ?lang=, the cookie lang, Accept-Language; ru otherwise */
+    enum lang lang;        /* from ?lang=, the cookie lang, Accept-Language; ru otherwise */
 
     /* who, as the edge says; never from the client */
     struct str auth; /* "jwt", "api_key", "challenge", "anonymous" */

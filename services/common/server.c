@@ -21,8 +21,8 @@ enum {
     ACCEPT_AT_ONCE = 64,
     ACCEPT_PAUSE_MS = 1000, /* when file descriptors are out */
     SWEEP_MS = 1000,
-    PARTIAL_MS = 10000, /* from the first byte of a request to its last, of a streamed body from piece
-                         * to piece; nginx sends it whole */
+    PARTIAL_MS = 10000, /* from the first byte of a request to its last, of a streamed body from
+                         * piece to piece; nginx sends it whole */
     IDLE_MS = 150000,   /* longer than nginx keeps a connection: nginx closes first */
     WRITE_MS = 30000,
     STOP_IDLE_MS = 50, /* at the end: one just accepted has its request on the way */

@@ -400,9 +400,9 @@ int service_run(struct service *s)
         log_write(LOG_ERROR, STR(""), "memory is out at the start");
         return 1;
     }
-    state.server = server_open(
-        s->loop, config.socket,
-        (struct server_owner){ .sink = begin_files, .serve = serve, .data = s });
+    state.server =
+        server_open(s->loop, config.socket,
+                    (struct server_owner){ .sink = begin_files, .serve = serve, .data = s });
     if (state.server == NULL || (s->start != NULL && s->start(s) != 0)) {
         return 1;
     }

@@ -3,8 +3,8 @@
  * The loop reads: it takes multipart apart, looks at the first bytes, counts, and puts what belongs
  * to files into chunks. A thread of libuv's pool writes: one piece of work at a time for an upload,
  * all the chunks that have gathered. So a slow disk stops nobody but who sends: when more than
- * QUEUE_BYTES wait, the connection is not read any more. Memory is bounded whatever comes: the chunks
- * being written, those that wait, and what one read of the socket adds.
+ * QUEUE_BYTES wait, the connection is not read any more. Memory is bounded whatever comes: the
+ * chunks being written, those that wait, and what one read of the socket adds.
  *
  * While a piece of work runs, members marked "thread" are the thread's. Ownership: the connection's
  * until the body has ended, then the request's; drop ends both, and frees when no work is running.
@@ -191,7 +191,8 @@ static int finish_file(struct upload *u, struct file *f)
     path_of(u, f, STAGE_INCOMING, from);
     path_of(u, f, STAGE_SAFE, to);
     errno = 0;
-    int settled = EVP_DigestFinal_ex(f->sha, f->hash, NULL) == 1 && file_settle(f->fd, from, to) == 0;
+    int settled =
+        EVP_DigestFinal_ex(f->sha, f->hash, NULL) == 1 && file_settle(f->fd, from, to) == 0;
     if (settled || access(from, F_OK) != 0) { /* moved, even if the folder could not be flushed */
         f->stage = STAGE_SAFE;
     }
@@ -279,7 +280,7 @@ static void hex(const unsigned char *hash, char out[67])
 
 static void finished(struct upload *u)
 {
-    void (*done)(struct request *r) = u->done;
+    void (*done)(struct request * r) = u->done;
     struct request *r = u->request;
     u->done = NULL;
     struct str form = arena_dup(r->arena, (struct str){ u->form, u->nform });

@@ -1,11 +1,11 @@
 /* Files that come with a request, on their way to the disk: multipart/form-data, or one file as the
  * whole body.
  *
- * They are written while they arrive, by libuv's threads, in a folder for what is not finished. When
- * the body has ended they are flushed and moved to their places; only then is the handler asked, so
- * that a row of the database never speaks of a file that is not there. What no handler keeps goes
- * away with the request. A process that dies in between leaves files that no row knows of: `otklik
- * files sweep` takes them away. */
+ * They are written while they arrive, by libuv's threads, in a folder for what is not finished.
+ * When the body has ended they are flushed and moved to their places; only then is the handler
+ * asked, so that a row of the database never speaks of a file that is not there. What no handler
+ * keeps goes away with the request. A process that dies in between leaves files that no row knows
+ * of: `otklik files sweep` takes them away. */
 #ifndef UPLOAD_H
 #define UPLOAD_H
 
@@ -22,14 +22,15 @@ enum {
 
 /* Where files of a service go. */
 struct uploads;
-/* FOLDER gets "incoming" and "originals"; a file may have FILE_MAX bytes, AT_ONCE requests may bring
- * files at the same time. NULL with the reason logged. */
+/* FOLDER gets "incoming" and "originals"; a file may have FILE_MAX bytes, AT_ONCE requests may
+ * bring files at the same time. NULL with the reason logged. */
 struct uploads *uploads_open(uv_loop_t *loop, const char *folder, int64_t file_max, int at_once);
 
 /* A file that came. */
 struct upload_file {
     char id[37]; /* UUIDv7: its name under originals */
-    char name[UPLOAD_NAME_MAX + 1]; /* as the client says, without folders; valid UTF-8; may be "" */
+    char
+        name[UPLOAD_NAME_MAX + 1]; /* as the client says, without folders; valid UTF-8; may be "" */
     enum media media;
     int64_t size;
     char digest[67]; /* SHA-256 as "\x…" */
@@ -42,8 +43,8 @@ struct sink *upload_begin(struct uploads *store, const struct request *r, int re
 /* 1 when the request's body is multipart/form-data. */
 int upload_is_multipart(const struct request *r);
 
-/* The body has ended: calls DONE when the files are safe or the upload has failed, at once or later.
- * Then r->body has the other fields as a form body. */
+/* The body has ended: calls DONE when the files are safe or the upload has failed, at once or
+ * later. Then r->body has the other fields as a form body. */
 void upload_finish(struct request *r, void (*done)(struct request *r));
 /* How it went: OTK_OK, or why not. With OTK_TOO_LARGE, OTK_MEDIA_TYPE and OTK_INVALID *error names
  * the field; *detail names the file. */

@@ -1,9 +1,9 @@
-/* Files of an appeal. Who knows its number and code may add some; each is shown when otklik-pictures
- * has cleaned it.
+/* Files of an appeal. Who knows its number and code may add some; each is shown when
+ * otklik-pictures has cleaned it.
  *
  * The bytes are on the disk, flushed, before the row is written (upload.h). If the row is not, they
- * go away with the request; if nobody knows whether it is, since the connection was lost, they stay,
- * and `otklik files sweep` finds out. */
+ * go away with the request; if nobody knows whether it is, since the connection was lost, they
+ * stay, and `otklik files sweep` finds out. */
 #include "attach.h"
 
 #include <inttypes.h>
@@ -240,10 +240,10 @@ enum otk_err attach_to_letter(struct request *r, struct str body,
     yajl_val tree = copy.p == NULL ? NULL : yajl_tree_parse(copy.p, why, sizeof why);
     enum otk_err err = OTK_INTERNAL;
     if (tree != NULL) {
-        const char *number = YAJL_GET_STRING(
-            yajl_tree_get(tree, (const char *[]){ "number", NULL }, yajl_t_string));
-        const char *code = YAJL_GET_STRING(
-            yajl_tree_get(tree, (const char *[]){ "code", NULL }, yajl_t_string));
+        const char *number =
+            YAJL_GET_STRING(yajl_tree_get(tree, (const char *[]){ "number", NULL }, yajl_t_string));
+        const char *code =
+            YAJL_GET_STRING(yajl_tree_get(tree, (const char *[]){ "code", NULL }, yajl_t_string));
         err = attach_store(r, str_of(number), str_of(code), done);
         yajl_tree_free(tree);
     }
@@ -289,8 +289,8 @@ static void on_attachment(void *data, const struct db_result *result)
     /* A PDF can do things: it is for a program of its own, not for a page of ours. */
     enum media media = type.p == NULL ? MEDIA_UNKNOWN : media_named(type);
     struct str shown =
-        arena_printf(r->arena, "%s; filename=\"%s.%s\"", media == MEDIA_PDF ? "attachment" : "inline",
-                     id, media_extension(media));
+        arena_printf(r->arena, "%s; filename=\"%s.%s\"",
+                     media == MEDIA_PDF ? "attachment" : "inline", id, media_extension(media));
     if (where.p == NULL || type.p == NULL || shown.p == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
         return;
@@ -315,8 +315,7 @@ void attachment_ask(struct request *r)
         return;
     }
     const char *params[] = { address.region, address.number.text, address.digest, id.p };
-    enum otk_err err =
-        db_ask(r->service->db, QUERY_INTAKE_ATTACHMENT, params, on_attachment, r);
+    enum otk_err err = db_ask(r->service->db, QUERY_INTAKE_ATTACHMENT, params, on_attachment, r);
     if (err != OTK_OK) {
         reply_problem(r, err, STR(""));
     }

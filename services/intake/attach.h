@@ -1,5 +1,5 @@
-/* Files of an appeal: POST and GET /api/v1/appeals/{number}/attachments…, and those that come with a
- * new letter. */
+/* Files of an appeal: POST and GET /api/v1/appeals/{number}/attachments…, and those that come with
+ * a new letter. */
 #ifndef ATTACH_H
 #define ATTACH_H
 
@@ -20,9 +20,10 @@ struct sink *letter_files(struct request *r);
 /* What came of storing a request's files. */
 struct attached {
     enum otk_err err;
-    const struct db_result *result; /* of the failed statement, or NULL; until the callback returns */
-    int stored;                     /* new files */
-    struct str json;                /* {"attachments":[…]} */
+    const struct db_result
+        *result;     /* of the failed statement, or NULL; until the callback returns */
+    int stored;      /* new files */
+    struct str json; /* {"attachments":[…]} */
 };
 
 /* Stores the files that came with R under the appeal of NUMBER and CODE, then calls DONE, later. A

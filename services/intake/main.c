@@ -18,7 +18,12 @@
 enum { SLOT_END = 100 };
 
 /* A request with files waits for the disk; less than conf/nginx/locations.conf gives it. */
-enum { FILES_PATIENCE_MS = 20000, LETTER_PATIENCE_MS = 4000, MEGABYTE = 1024 * 1024, UPLOADS_MAX = 32 };
+enum {
+    FILES_PATIENCE_MS = 10000,
+    LETTER_PATIENCE_MS = 4000,
+    MEGABYTE = 1024 * 1024,
+    UPLOADS_MAX = 32
+};
 
 static const struct route routes[] = {
     { .method = METHOD_POST,

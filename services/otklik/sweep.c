@@ -1,8 +1,8 @@
 /* otklik files sweep: every row of a file has its file, every file its row.
  *
  * A process that dies may leave a file that no row knows of: a file is safe before its row is
- * written. A row without its file can only come from a disk or a restore. Files are looked at before
- * rows, and only those that are not new: an upload in hand is nobody's leftover. */
+ * written. A row without its file can only come from a disk or a restore. Files are looked at
+ * before rows, and only those that are not new: an upload in hand is nobody's leftover. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -163,7 +163,8 @@ static int is_old(const struct sweep *w, const char *path, const char *name, int
 {
     char file[FILE_PATH];
     struct stat st;
-    if (join(file, path, name) != 0 || lstat(file, &st) != 0 || !S_ISREG(st.st_mode) || st.st_mtime > w->before) {
+    if (join(file, path, name) != 0 || lstat(file, &st) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_mtime > w->before) {
         return 0;
     }
     *size = st.st_size;

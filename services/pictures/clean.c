@@ -1,8 +1,8 @@
 /* One file through the helper.
  *
- * The helper gets two open files and a pipe, nothing else: no name, no environment, no socket. It is
- * over when it has ended and its pipe is closed. The cleaned file is flushed and moved to its place
- * by a thread; only then is the result told. */
+ * The helper gets two open files and a pipe, nothing else: no name, no environment, no socket. It
+ * is over when it has ended and its pipe is closed. The cleaned file is flushed and moved to its
+ * place by a thread; only then is the result told. */
 #include "clean.h"
 
 #include <errno.h>

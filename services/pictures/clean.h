@@ -19,9 +19,9 @@ enum clean_result {
 /* What the helper found; numbers are checked, texts are of their form. */
 struct clean_report {
     char type[32];
-    int64_t size;        /* bytes of the cleaned file */
-    long width, height;  /* of the original; 0: no picture */
-    char taken[32];      /* "" without one */
+    int64_t size;       /* bytes of the cleaned file */
+    long width, height; /* of the original; 0: no picture */
+    char taken[32];     /* "" without one */
     char lat[16], lon[16];
 };
 

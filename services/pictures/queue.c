@@ -1,9 +1,9 @@
 /* The queue: takes files that wait out of the database and writes down what became of them.
  *
- * A claim is a statement of its own that says until when the file is taken; the work comes after its
- * commit. Who dies leaves a file that is taken again later, and what is done twice comes to the same:
- * the cleaned file is moved over the former one. A fault of the file is written down at once, a fault
- * of the machine leaves the file to its time.
+ * A claim is a statement of its own that says until when the file is taken; the work comes after
+ * its commit. Who dies leaves a file that is taken again later, and what is done twice comes to the
+ * same: the cleaned file is moved over the former one. A fault of the file is written down at once,
+ * a fault of the machine leaves the file to its time.
  *
  * Regions take turns, a file each. NOTIFY otklik_pictures says that there is something; the poll is
  * the truth. */
@@ -21,9 +21,9 @@
 enum {
     REGIONS = 100,
     POLL_MS = 1000,
-    RETRY_MS = 200,      /* after the database failed */
-    SLACK_S = 30,        /* a file is taken for the helper's time and that */
-    ATTEMPTS_MAX = 20,   /* then something is wrong with the file that we do not see */
+    RETRY_MS = 200,    /* after the database failed */
+    SLACK_S = 30,      /* a file is taken for the helper's time and that */
+    ATTEMPTS_MAX = 20, /* then something is wrong with the file that we do not see */
     NUMBER_BYTES = 24
 };
 

@@ -1,5 +1,5 @@
-/* The helper's report. The helper is shut in because it may be taken over: so what it says is read as
- * a stranger's words. */
+/* The helper's report. The helper is shut in because it may be taken over: so what it says is read
+ * as a stranger's words. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
-/* otklik-recoder: makes of one picture another one that shows the same and tells nothing else: turned
- * upright, in sRGB, at most SHOWN_MAX pixels long, without EXIF, profiles, comments, thumbnails. What
- * the EXIF said of time and place goes into the report.
+/* otklik-recoder: makes of one picture another one that shows the same and tells nothing else:
+ * turned upright, in sRGB, at most SHOWN_MAX pixels long, without EXIF, profiles, comments,
+ * thumbnails. What the EXIF said of time and place goes into the report.
  *
- * It reads what strangers sent, with decoders that have had holes: so it is a process of its own for
- * each file, shut in before it reads the first byte (sandbox.h). Only the decoder of the kind that
- * was found by content is let in. A PDF is looked at and copied: nobody shows it in a page. */
+ * It reads what strangers sent, with decoders that have had holes: so it is a process of its own
+ * for each file, shut in before it reads the first byte (sandbox.h). Only the decoder of the kind
+ * that was found by content is let in. A PDF is looked at and copied: nobody shows it in a page. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* Walls around a program that reads what strangers sent: limits of the kernel, then seccomp.
  *
- * The list says what may be called; all else gives EPERM, as libraries expect of a poor machine. What
- * only an intruder would call ends the process. It is the list of what libvips, its decoders and
- * glibc call once they are loaded. */
+ * The list says what may be called; all else gives EPERM, as libraries expect of a poor machine.
+ * What only an intruder would call ends the process. It is the list of what libvips, its decoders
+ * and glibc call once they are loaded. */
 #include "sandbox.h"
 
 #include <errno.h>
@@ -31,18 +31,40 @@ int sandbox_limits(long cpu_s, long memory, long output)
 }
 
 static const int allowed[] = {
-    SCMP_SYS(read),           SCMP_SYS(readv),           SCMP_SYS(pread64),
-    SCMP_SYS(write),          SCMP_SYS(writev),          SCMP_SYS(lseek),
-    SCMP_SYS(fstat),          SCMP_SYS(newfstatat),      SCMP_SYS(close),
-    SCMP_SYS(dup),            SCMP_SYS(fcntl),           SCMP_SYS(munmap),
+    SCMP_SYS(read),
+    SCMP_SYS(readv),
+    SCMP_SYS(pread64),
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(lseek),
+    SCMP_SYS(fstat),
+    SCMP_SYS(newfstatat),
+    SCMP_SYS(close),
+    SCMP_SYS(dup),
+    SCMP_SYS(fcntl),
+    SCMP_SYS(munmap),
     SCMP_SYS(mremap),
-    SCMP_SYS(madvise),        SCMP_SYS(brk),             SCMP_SYS(futex),
-    SCMP_SYS(set_robust_list), SCMP_SYS(rseq),           SCMP_SYS(sched_yield),
-    SCMP_SYS(sched_getaffinity), SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
-    SCMP_SYS(rt_sigreturn),   SCMP_SYS(sigaltstack),     SCMP_SYS(exit),
-    SCMP_SYS(exit_group),     SCMP_SYS(clock_gettime),   SCMP_SYS(clock_nanosleep),
-    SCMP_SYS(gettimeofday),   SCMP_SYS(getrandom),       SCMP_SYS(getpid),
-    SCMP_SYS(gettid),         SCMP_SYS(getrusage),       SCMP_SYS(sysinfo),
+    SCMP_SYS(madvise),
+    SCMP_SYS(brk),
+    SCMP_SYS(futex),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(rseq),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(sched_getaffinity),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(sigaltstack),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(clock_nanosleep),
+    SCMP_SYS(gettimeofday),
+    SCMP_SYS(getrandom),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(getrusage),
+    SCMP_SYS(sysinfo),
 };
 
 static const int deadly[] = {
@@ -60,8 +82,8 @@ static int add_rules(scmp_filter_ctx ctx)
     for (size_t i = 0; i < sizeof deadly / sizeof *deadly && err == 0; i++) {
         err = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
     }
-    /* Threads, not processes. The flags of clone3 cannot be seen from here: glibc is told that there
-     * is none, and takes clone. */
+    /* Threads, not processes. The flags of clone3 cannot be seen from here: glibc is told that
+     * there is none, and takes clone. */
     if (err == 0) {
         err = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
                                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));

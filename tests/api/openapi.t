@@ -55,7 +55,7 @@ sub send_to {
     } elsif ($o->{method} eq 'POST') {
         $headers->{'Content-Type'} = 'application/json';
         $o{content} //= '{"text":"Проверка описания"}';
-        utf8::encode($o{content});
+        utf8::encode($o{content}) if utf8::is_utf8($o{content});
     }
     return request(delete $o{method} // $o->{method}, (delete $o{path}) // $path, %o, headers => { %$headers, %{ $o{headers} // {} } });
 }

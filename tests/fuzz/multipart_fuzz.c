@@ -1,4 +1,5 @@
-// multipart/form-data under any bytes: whatever way they are cut, the reader says the same; what it says of data is what came.
+// multipart/form-data under any bytes: whatever way they are cut, the reader says the same; what it
+// says of data is what came.
 // sources: services/common/multipart.c
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,7 +88,8 @@ static struct story read_all(struct str type, const char *p, size_t size, size_t
     return s;
 }
 
-/* The first byte says how finely the second reading is sliced; then a line with the Content-Type. */
+/* The first byte says how finely the second reading is sliced; then a line with the Content-Type.
+ */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2) {

@@ -191,8 +191,7 @@ static void a_streamed_body_comes_in_pieces_and_is_not_kept(void **state)
             size_t in_piece = 0;
             for (size_t at = 0; at < script.n;) {
                 size_t n = script.n - at < slice ? script.n - at : slice, used = 0;
-                enum fcgi_event event =
-                    fcgi_feed(&f, (const char *)script.p + at, n, &used);
+                enum fcgi_event event = fcgi_feed(&f, (const char *)script.p + at, n, &used);
                 at += used;
                 if (event == FCGI_BEGUN) {
                     assert_int_equal(i, 0);

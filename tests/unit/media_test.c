@@ -24,13 +24,27 @@ static void kinds_by_content(void **state)
         { STR("RIFF\x10\0\0\0WEBPVP8 "), MEDIA_WEBP },
         { STR("RIFF\x10\0\0\0WEBPVP8X"), MEDIA_WEBP },
         { STR("RIFF\x10\0\0\0WAVEfmt "), MEDIA_UNKNOWN },
-        { STR("\0\0\0\x18" "ftypheic\0\0\0\0mif1heic"), MEDIA_HEIC },
-        { STR("\0\0\0\x18" "ftypmif1\0\0\0\0mif1heix"), MEDIA_HEIC },
-        { STR("\0\0\0\x18" "ftypmif1\0\0\0\0mif1avif"), MEDIA_UNKNOWN },
-        { STR("\0\0\0\x14" "ftypmif1\0\0\0\0mif1heic"), MEDIA_UNKNOWN }, /* behind the box */
-        { STR("\0\0\0\x18" "ftypmp42\0\0\0\0isommp42"), MEDIA_UNKNOWN },
-        { STR("\1\0\0\x18" "ftypheic\0\0\0\0mif1heic"), MEDIA_UNKNOWN },
-        { STR("\0\0\0\x08" "ftyp"), MEDIA_UNKNOWN },
+        { STR("\0\0\0\x18"
+              "ftypheic\0\0\0\0mif1heic"),
+          MEDIA_HEIC },
+        { STR("\0\0\0\x18"
+              "ftypmif1\0\0\0\0mif1heix"),
+          MEDIA_HEIC },
+        { STR("\0\0\0\x18"
+              "ftypmif1\0\0\0\0mif1avif"),
+          MEDIA_UNKNOWN },
+        { STR("\0\0\0\x14"
+              "ftypmif1\0\0\0\0mif1heic"),
+          MEDIA_UNKNOWN }, /* behind the box */
+        { STR("\0\0\0\x18"
+              "ftypmp42\0\0\0\0isommp42"),
+          MEDIA_UNKNOWN },
+        { STR("\1\0\0\x18"
+              "ftypheic\0\0\0\0mif1heic"),
+          MEDIA_UNKNOWN },
+        { STR("\0\0\0\x08"
+              "ftyp"),
+          MEDIA_UNKNOWN },
         { STR("%PDF-1.7\n"), MEDIA_PDF },
         { STR(" %PDF-1.7\n"), MEDIA_UNKNOWN },
         { STR("GIF89a"), MEDIA_UNKNOWN },

@@ -1,4 +1,5 @@
-// multipart/form-data: what browsers and programs send in every slicing, and what nobody should send.
+// multipart/form-data: what browsers and programs send in every slicing, and what nobody should
+// send.
 // sources: services/common/multipart.c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -101,12 +102,15 @@ static void what_browsers_send(void **state)
 static void headers_in_every_form(void **state)
 {
     (void)state;
-    EXPECT("--B\r\ncontent-disposition:FORM-DATA;NAME=x ; filename=\"a\\\"b.png\"\r\nX-Own: 1\r\n\r\n1\r\n--B--",
-           "(x|a\"b.png|)[1];.");
-    EXPECT("--B\r\nContent-Disposition: form-data; name=\"a;b\"; filename=\"C:\\dir\\c.jpg\"\r\n\r\n1\r\n--B--",
-           "(a;b|C:\\dir\\c.jpg|)[1];.");
-    EXPECT("--B\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--B--",
-           "(x|text/plain; charset=utf-8)[1];.");
+    EXPECT(
+        "--B\r\ncontent-disposition:FORM-DATA;NAME=x ; filename=\"a\\\"b.png\"\r\nX-Own: 1\r\n\r\n1\r\n--B--",
+        "(x|a\"b.png|)[1];.");
+    EXPECT(
+        "--B\r\nContent-Disposition: form-data; name=\"a;b\"; filename=\"C:\\dir\\c.jpg\"\r\n\r\n1\r\n--B--",
+        "(a;b|C:\\dir\\c.jpg|)[1];.");
+    EXPECT(
+        "--B\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Disposition: form-data; name=x\r\n\r\n1\r\n--B--",
+        "(x|text/plain; charset=utf-8)[1];.");
 }
 
 static void data_that_looks_like_a_delimiter(void **state)
@@ -115,15 +119,17 @@ static void data_that_looks_like_a_delimiter(void **state)
     EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n"
            "\r\r\n\r\n-\r\n--\r\n--A\r\n\r\n--C--\r--B\n--B\r\r\r\n--B--",
            "(a|)[\r\r\n\r\n-\r\n--\r\n--A\r\n\r\n--C--\r--B\n--B\r\r];.");
-    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx--B--\r\n--B--", "(a|)[x--B--];.");
+    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx--B--\r\n--B--",
+           "(a|)[x--B--];.");
 }
 
 static void preamble_epilogue_and_white_space(void **state)
 {
     (void)state;
-    EXPECT("this is ignored\r\n--\r\n--A\r\n--B \t \r\nContent-Disposition: form-data; name=a\r\n\r\n"
-           "1\r\n--B--\r\nand this\r\n--B\r\nno part\r\n",
-           "(a|)[1];.");
+    EXPECT(
+        "this is ignored\r\n--\r\n--A\r\n--B \t \r\nContent-Disposition: form-data; name=a\r\n\r\n"
+        "1\r\n--B--\r\nand this\r\n--B\r\nno part\r\n",
+        "(a|)[1];.");
     EXPECT("no line of its own --B\r\n", "…");
 }
 
@@ -193,10 +199,14 @@ static void what_is_broken(void **state)
     EXPECT("--B\r\nContent-Disposition: attachment; name=a\r\n\r\n", "!");
     EXPECT("--B\r\nContent-Disposition: form-data; name=a; name=b\r\n\r\n", "!");
     EXPECT("--B\r\nContent-Disposition: form-data; name=\"a\r\n\r\n", "!");
-    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b\r\n\r\n", "!");
+    EXPECT(
+        "--B\r\nContent-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=b\r\n\r\n",
+        "!");
     EXPECT("--B\r\nContent-Disposition: form-data;\r\n name=a\r\n\r\n", "!");
     EXPECT("--B\r\nno colon\r\n\r\n", "!");
-    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64\r\n\r\n", "!");
+    EXPECT(
+        "--B\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64\r\n\r\n",
+        "!");
     EXPECT("--B\r\nContent-Disposition: form-data; name=a\0\r\n\r\n", "!");
 }
 

@@ -50,8 +50,9 @@ static void is_deadly(int (*what)(void))
 
 static int no_file_opens(void)
 {
-    return open("/etc/passwd", O_RDONLY) < 0 && errno == EPERM && open("/tmp/x", O_CREAT | O_WRONLY, 0600) < 0 &&
-           unlink("/tmp/none") < 0 && errno == EPERM;
+    return open("/etc/passwd", O_RDONLY) < 0 && errno == EPERM &&
+           open("/tmp/x", O_CREAT | O_WRONLY, 0600) < 0 && unlink("/tmp/none") < 0 &&
+           errno == EPERM;
 }
 
 static int memory_goes_on(void)
@@ -67,7 +68,8 @@ static int no_memory_can_be_run(void)
 {
     void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return mprotect(p, 4096, PROT_READ | PROT_EXEC) < 0 && errno == EPERM &&
-           mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+           mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+               MAP_FAILED;
 }
 
 static void *in_thread(void *data)
