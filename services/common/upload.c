@@ -283,6 +283,8 @@ static void finished(struct upload *u)
     void (*done)(struct request * r) = u->done;
     struct request *r = u->request;
     u->done = NULL;
+    u->store->active -= u->counted; /* it takes no bytes any more */
+    u->counted = 0;
     struct str form = arena_dup(r->arena, (struct str){ u->form, u->nform });
     if (form.p == NULL) {
         fail(u, OTK_INTERNAL);

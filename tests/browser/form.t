@@ -52,6 +52,43 @@ run(async (browser) => {
     await context.close();
   }
 
+  // ---- with a photo and a document, with and without scripts
+  for (const javaScriptEnabled of [true, false]) {
+    const how = javaScriptEnabled ? 'with scripts' : 'without scripts';
+    const { context, page, wrong } = await openPage(browser, { javaScriptEnabled });
+    await page.goto(`${url}/?lang=ru`);
+    if (javaScriptEnabled) { await ready(page); }
+    // A PNG of one dot.
+    const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+    await page.fill('#text', `Яма у подъезда ${how}, снимок приложен ${tag}`);
+    await page.setInputFiles('#files', [
+      { name: 'двор.png', mimeType: 'image/png', buffer: png },
+      { name: 'акт.pdf', mimeType: 'application/pdf', buffer: Buffer.from(`%PDF-1.4\n${tag} ${how}\n%%EOF\n`) },
+    ]);
+    await page.click('#send');
+    await page.waitForURL(/\/track\?/);
+    for (let tries = 0; tries < 50 && (await page.locator('.files a').count()) < 2; tries++) {
+      await page.waitForTimeout(200);
+      await page.reload();
+    }
+    if (javaScriptEnabled) { await ready(page); }
+    const image = page.locator('.files img');
+    is([await image.count(), await image.getAttribute('alt')], [1, 'Снимок: двор.png'], `${how}: the photo stands in the page, with its words`);
+    await image.scrollIntoViewIfNeeded();
+    await page.waitForFunction(() => { const i = document.querySelector('.files img'); return i.complete && i.naturalWidth === 1; }, null, { timeout: 5000 }).catch(() => {});
+    ok(await image.evaluate((i) => i.naturalWidth === 1), `${how}: and can be seen`);
+    ok((await page.textContent('.files')).includes('Документ PDF: акт.pdf'), `${how}: the document can be fetched`);
+    ok((await page.textContent('.route')).includes('Приложены файлы'), `${how}: the way of the letter tells of them`);
+    if (javaScriptEnabled) {
+      is(await accessibility(page), [], 'the way of a letter with files keeps the rules');
+      await page.goto(`${url}/`);
+      await ready(page);
+      is(await page.inputValue('#text'), '', 'no draft is left of what went out with files');
+    }
+    is(wrong, [], `${how}: no error, nothing refused by the policy`);
+    await context.close();
+  }
+
   // ---- the number typed by hand
   {
     const { context, page } = await openPage(browser);
