@@ -475,37 +475,47 @@ limits_hash(const struct limits *table, const void *name, size_t name_size,
 }
 
 
+static int64_t
+since_began(const struct limits *table, int64_t now)
+{
+    return now > table->began ? now - table->began : 0;
+}
+
+
+bool
+limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+{
+    bool    passed;
+    size_t  i;
+
+    passed = true;
+
+    for (i = 0; i < n; i++) {
+        if (!look(&charges[i], since_began(charges[i].table, now))) {
+            passed = false;
+        }
+
+        not_charged(&charges[i]);
+    }
+
+    return passed;
+}
+
+
 bool
 limits_decide(struct limits_charge *charges, size_t n, int64_t now)
 {
-    bool      passed;
-    size_t    i;
-    int64_t   since[LIMITS_PER_DECISION];
-
-    passed = true;
+    size_t  i;
 
     /* look first: a request that one limit refuses must not stand in the way
      * of others at the rest, not even for a moment */
 
-    for (i = 0; i < n; i++) {
-        since[i] = now > charges[i].table->began
-                   ? now - charges[i].table->began : 0;
-
-        if (!look(&charges[i], since[i])) {
-            passed = false;
-        }
-    }
-
-    if (!passed) {
-        for (i = 0; i < n; i++) {
-            not_charged(&charges[i]);
-        }
-
+    if (!limits_peek(charges, n, now)) {
         return false;
     }
 
     for (i = 0; i < n; i++) {
-        if (change(&charges[i], since[i])) {
+        if (change(&charges[i], since_began(charges[i].table, now))) {
             continue;
         }
 

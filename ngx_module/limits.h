@@ -80,6 +80,9 @@ void limits_hash(const struct limits *table, const void *name,
  */
 bool limits_decide(struct limits_charge *charges, size_t n, int64_t now);
 
+/* Would it pass now?  Fills the answers too, and charges nothing. */
+bool limits_peek(struct limits_charge *charges, size_t n, int64_t now);
+
 /* How many keys fit, how many owe something now, and how many that still owed
  * something had to make room for another since the table was made. */
 uint64_t limits_capacity(const struct limits *table);

@@ -30,6 +30,10 @@ static void *ngx_http_appeal_parse_revoked(const char *text, size_t n,
     u_char *why);
 static void ngx_http_appeal_free_revoked(void *data);
 static size_t ngx_http_appeal_count_revoked(void *data);
+static void *ngx_http_appeal_parse_networks(const char *text, size_t n,
+    u_char *why);
+static void ngx_http_appeal_free_networks(void *data);
+static size_t ngx_http_appeal_count_networks(void *data);
 
 
 ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type = {
@@ -65,6 +69,18 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type = {
     NULL,
     offsetof(ngx_http_appeal_counters_t, revoked_loaded),
     offsetof(ngx_http_appeal_counters_t, revoked_broken)
+};
+
+
+ngx_http_appeal_file_type_t  ngx_http_appeal_networks_type = {
+    "networks",
+    NETWORKS_FILE_MAX,
+    ngx_http_appeal_parse_networks,
+    ngx_http_appeal_free_networks,
+    ngx_http_appeal_count_networks,
+    NULL,
+    offsetof(ngx_http_appeal_counters_t, networks_loaded),
+    offsetof(ngx_http_appeal_counters_t, networks_broken)
 };
 
 
@@ -428,4 +444,35 @@ static size_t
 ngx_http_appeal_count_revoked(void *data)
 {
     return revoked_count(data);
+}
+
+
+static void *
+ngx_http_appeal_parse_networks(const char *text, size_t n, u_char *why)
+{
+    struct networks        *networks;
+    struct networks_error   error;
+
+    networks = networks_parse(text, n, &error);
+
+    if (networks == NULL) {
+        (void) ngx_snprintf(why, NGX_HTTP_APPEAL_WHY_LEN, "line %ui: %s%Z",
+                            (ngx_uint_t) error.line, error.what);
+    }
+
+    return networks;
+}
+
+
+static void
+ngx_http_appeal_free_networks(void *data)
+{
+    networks_free(data);
+}
+
+
+static size_t
+ngx_http_appeal_count_networks(void *data)
+{
+    return networks_count(data);
 }

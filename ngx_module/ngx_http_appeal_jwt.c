@@ -210,6 +210,14 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
         return ngx_http_appeal_accept_token(r, ctx, alcf, &identity);
     }
 
+    if (ngx_http_appeal_peek(r, ctx, alcf, reason) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (*reason != PROBLEM_NO_REASON) {
+        return NGX_OK;
+    }
+
     verdict = jws_check(amcf->jws, keys, revoked, &jwt->policy,
                         (char *) text->data, text->len, ngx_time(),
                         &identity);

@@ -21,7 +21,7 @@ static ngx_uint_t ngx_http_appeal_find_api_key(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_http_appeal_identify_key(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
-    ngx_str_t *text, enum problem_reason *reason);
+    ngx_str_t *text, ngx_str_t *hook, enum problem_reason *reason);
 static void ngx_http_appeal_identify_nobody(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_loc_conf_t *alcf);
 
@@ -41,6 +41,7 @@ static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
     { ngx_string("off"), NGX_HTTP_APPEAL_OFF },
     { ngx_string("jwt"), NGX_HTTP_APPEAL_JWT },
     { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
+    { ngx_string("hook"), NGX_HTTP_APPEAL_HOOK },
     { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
     { ngx_null_string, 0 }
 };
@@ -75,6 +76,27 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_appeal_loc_conf_t, keys),
       &ngx_http_appeal_keys_type },
+
+    { ngx_string("appeal_hook"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_appeal_hook,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_limit_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, allow),
+      &ngx_http_appeal_networks_type },
+
+    { ngx_string("appeal_limit_deny"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, deny),
+      &ngx_http_appeal_networks_type },
 
     { ngx_string("appeal_jwt_keys"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -296,7 +318,12 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
 
     reason = PROBLEM_NO_REASON;
 
-    if (ctx->decided == NULL
+    if (alcf->deny != NULL
+        && ngx_http_appeal_is_in(r, ngx_http_appeal_current(r, alcf->deny)))
+    {
+        reason = PROBLEM_DENIED_ADDRESS;
+
+    } else if (ctx->decided == NULL
         || !ngx_http_appeal_same_rules(ctx->decided, alcf))
     {
         rc = ngx_http_appeal_identify(r, ctx, alcf, &reason);
@@ -331,6 +358,10 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
             ngx_http_appeal_count(counters->api_key);
             break;
 
+        case NGX_HTTP_APPEAL_HOOK:
+            ngx_http_appeal_count(counters->hook);
+            break;
+
         default: /* NGX_HTTP_APPEAL_ANONYMOUS */
             ngx_http_appeal_count(counters->anonymous);
         }
@@ -357,6 +388,7 @@ ngx_http_appeal_same_rules(ngx_http_appeal_loc_conf_t *one,
 
     return one->methods == two->methods
            && one->keys == two->keys
+           && one->hook == two->hook
            && one->region.len == two->region.len
            && ngx_memcmp(one->region.data, two->region.data, one->region.len)
               == 0;
@@ -369,6 +401,8 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 {
     ngx_str_t   key;
     ngx_uint_t  n;
+
+    static ngx_str_t  no_hook = ngx_string("");
 
     ctx->method = 0;
     ngx_str_null(&ctx->auth);
@@ -401,7 +435,29 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         }
 
         if (n == 1) {
-            return ngx_http_appeal_identify_key(r, ctx, alcf, &key, reason);
+            return ngx_http_appeal_identify_key(r, ctx, alcf, &key, &no_hook,
+                                                reason);
+        }
+    }
+
+    if (alcf->methods & NGX_HTTP_APPEAL_HOOK) {
+        n = ngx_http_appeal_find_secret(r, ctx, alcf->hook, &key);
+
+        if (n > 1) {
+            *reason = PROBLEM_SEVERAL_CREDENTIALS;
+            return NGX_OK;
+        }
+
+        if (n == 1) {
+            return ngx_http_appeal_identify_key(r, ctx, alcf, &key,
+                                                &alcf->hook->kind, reason);
+        }
+
+        if (alcf->hook->place == NGX_HTTP_APPEAL_HOOK_BODY) {
+            ctx->method = NGX_HTTP_APPEAL_HOOK;
+            ngx_str_set(&ctx->auth, "hook");
+            ctx->region = alcf->region;
+            return NGX_OK;
         }
     }
 
@@ -459,24 +515,26 @@ ngx_http_appeal_find_api_key(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
+/* A client's key, or the secret of a hook of that kind. */
+
 static ngx_int_t
 ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_loc_conf_t *alcf, ngx_str_t *text,
+    ngx_http_appeal_loc_conf_t *alcf, ngx_str_t *text, ngx_str_t *hook,
     enum problem_reason *reason)
 {
     struct keys        *keys;
     const struct key   *key;
+    enum keys_verdict   verdict;
 
     keys = ngx_http_appeal_current(r, alcf->keys);
+    verdict = keys_check(keys, (char *) text->data, text->len, ngx_time(),
+                         &key);
 
-    switch (keys_check(keys, (char *) text->data, text->len, ngx_time(), &key))
-    {
+    switch (verdict) {
+
     case KEYS_GOOD:
-        break;
-
     case KEYS_EXPIRED:
-        *reason = PROBLEM_EXPIRED_KEY;
-        return NGX_OK;
+        break;
 
     case KEYS_FAILED:
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
@@ -488,6 +546,21 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         /* one answer for all three, so that prefixes cannot be listed */
 
         *reason = PROBLEM_INVALID_KEY;
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(key->hook, hook->len ? (char *) hook->data : "") != 0) {
+        *reason = PROBLEM_INVALID_KEY;
+        return NGX_OK;
+    }
+
+    if (key->source != NULL && !ngx_http_appeal_is_in(r, key->source)) {
+        *reason = PROBLEM_WRONG_SOURCE;
+        return NGX_OK;
+    }
+
+    if (verdict == KEYS_EXPIRED) {
+        *reason = PROBLEM_EXPIRED_KEY;
         return NGX_OK;
     }
 
@@ -507,8 +580,15 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->method = NGX_HTTP_APPEAL_API_KEY;
-    ngx_str_set(&ctx->auth, "api_key");
+    if (hook->len) {
+        ctx->method = NGX_HTTP_APPEAL_HOOK;
+        ngx_str_set(&ctx->auth, "hook");
+
+    } else {
+        ctx->method = NGX_HTTP_APPEAL_API_KEY;
+        ngx_str_set(&ctx->auth, "api_key");
+    }
+
     ctx->rate = key->rate;
 
     return NGX_OK;
@@ -663,6 +743,9 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
     conf->language = NGX_CONF_UNSET_UINT;
     conf->request_id = NGX_CONF_UNSET;
     conf->keys = NGX_CONF_UNSET_PTR;
+    conf->hook = NGX_CONF_UNSET_PTR;
+    conf->allow = NGX_CONF_UNSET_PTR;
+    conf->deny = NGX_CONF_UNSET_PTR;
     conf->jwt_keys = NGX_CONF_UNSET_PTR;
     conf->jwt_revoked = NGX_CONF_UNSET_PTR;
     conf->jwt_claims = NGX_CONF_UNSET_PTR;
@@ -687,6 +770,9 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
     ngx_conf_merge_str_value(conf->region, prev->region, "");
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
+    ngx_conf_merge_ptr_value(conf->hook, prev->hook, NULL);
+    ngx_conf_merge_ptr_value(conf->allow, prev->allow, NULL);
+    ngx_conf_merge_ptr_value(conf->deny, prev->deny, NULL);
 
     if (conf->limits == NULL) {
         conf->limits = prev->limits;
@@ -697,6 +783,21 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"appeal_auth off\" goes with no other method");
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->methods & NGX_HTTP_APPEAL_HOOK) && conf->hook == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_auth hook\" needs \"appeal_hook\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->methods & NGX_HTTP_APPEAL_HOOK)
+        && conf->hook->place != NGX_HTTP_APPEAL_HOOK_BODY
+        && conf->keys == NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_auth hook\" needs \"appeal_api_keys\"");
         return NGX_CONF_ERROR;
     }
 

@@ -12,6 +12,7 @@
 #include "jws.h"
 #include "keys.h"
 #include "limits.h"
+#include "networks.h"
 #include "problem.h"
 #include "revoked.h"
 #include "siphash.h"
@@ -24,14 +25,21 @@
 #define NGX_HTTP_APPEAL_API_KEY    0x0004
 #define NGX_HTTP_APPEAL_ANONYMOUS  0x0008
 #define NGX_HTTP_APPEAL_JWT        0x0010
+#define NGX_HTTP_APPEAL_HOOK       0x0020
 
 #define NGX_HTTP_APPEAL_METHODS    (NGX_HTTP_APPEAL_JWT                       \
                                     |NGX_HTTP_APPEAL_API_KEY                  \
+                                    |NGX_HTTP_APPEAL_HOOK                     \
                                     |NGX_HTTP_APPEAL_ANONYMOUS)
 
 /* what becomes of a refusal */
 #define NGX_HTTP_APPEAL_BODY_PROBLEM     0
 #define NGX_HTTP_APPEAL_BODY_ERROR_PAGE  1
+
+/* where the secret of a hook is */
+#define NGX_HTTP_APPEAL_HOOK_HEADER      0
+#define NGX_HTTP_APPEAL_HOOK_PATH        1       /* its last segment */
+#define NGX_HTTP_APPEAL_HOOK_BODY        2       /* no business of the edge */
 
 /* an IPv4 address, or the /64 of an IPv6 one */
 #define NGX_HTTP_APPEAL_ADDRESS_SIZE     8
@@ -95,6 +103,13 @@ typedef struct {
 
 
 typedef struct {
+    ngx_str_t                      kind;        /* "telegram" */
+    ngx_uint_t                     place;
+    ngx_str_t                      header;      /* if it is there */
+} ngx_http_appeal_hook_t;
+
+
+typedef struct {
     ngx_shm_zone_t                *zone;
     ngx_str_t                      name;        /* of the policy */
     ngx_uint_t                     source;      /* of the key */
@@ -103,6 +118,7 @@ typedef struct {
     struct limits_rate             rate;
     int64_t                        cost;
     ngx_uint_t                     only;        /* methods */
+    unsigned                       dry_run:1;
 } ngx_http_appeal_limit_t;
 
 
@@ -134,6 +150,7 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                   passed;
     ngx_atomic_t                   refused;
+    ngx_atomic_t                   would_refuse;
 } ngx_http_appeal_zone_sh_t;
 
 
@@ -150,6 +167,7 @@ typedef struct {
     ngx_uint_t                     layout;
     ngx_atomic_t                   jwt;         /* requests let in */
     ngx_atomic_t                   api_key;
+    ngx_atomic_t                   hook;
     ngx_atomic_t                   anonymous;
     ngx_atomic_t                   refused[PROBLEM_REASONS];
     ngx_atomic_t                   answers[6];  /* by hundreds of status */
@@ -159,6 +177,8 @@ typedef struct {
     ngx_atomic_t                   jwks_broken;
     ngx_atomic_t                   revoked_loaded;
     ngx_atomic_t                   revoked_broken;
+    ngx_atomic_t                   networks_loaded;
+    ngx_atomic_t                   networks_broken;
     ngx_atomic_t                   tokens_known;    /* in the memory */
     ngx_atomic_t                   tokens_verified;
     ngx_atomic_t                   tokens_evicted;
@@ -195,7 +215,10 @@ typedef struct {
     ngx_flag_t                     request_id;
     ngx_str_t                      region;
     ngx_http_appeal_file_t        *keys;
+    ngx_http_appeal_hook_t        *hook;
     ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
+    ngx_http_appeal_file_t        *allow;       /* who is not limited */
+    ngx_http_appeal_file_t        *deny;
 
     ngx_http_appeal_file_t        *jwt_keys;
     ngx_http_appeal_file_t        *jwt_revoked;
@@ -231,6 +254,9 @@ typedef struct {
     ngx_http_appeal_loc_conf_t    *decided;     /* the rules that said so */
     enum problem_reason            refused;
     ngx_array_t                   *charged;     /* ngx_http_appeal_charged_t */
+    ngx_array_t                   *dry;         /* the same of dry runs */
+    ngx_str_t                      dry_run;     /* who would have refused */
+    ngx_str_t                      public_path; /* if a secret is in it */
 } ngx_http_appeal_ctx_t;
 
 
@@ -248,6 +274,8 @@ ngx_int_t ngx_http_appeal_set_request_id(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
 size_t ngx_http_appeal_address(ngx_http_request_t *r,
     u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE]);
+ngx_uint_t ngx_http_appeal_is_in(ngx_http_request_t *r,
+    struct networks *networks);
 ngx_uint_t ngx_http_appeal_next_arg(u_char **p, u_char *end, ngx_str_t *arg,
     ngx_str_t *key);
 char *ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -262,6 +290,15 @@ void *ngx_http_appeal_current(ngx_http_request_t *r,
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_jwks_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type;
+extern ngx_http_appeal_file_type_t  ngx_http_appeal_networks_type;
+
+/* ngx_http_appeal_hook.c */
+
+char *ngx_http_appeal_hook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_uint_t ngx_http_appeal_find_secret(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_hook_t *hook,
+    ngx_str_t *secret);
+void ngx_http_appeal_hide_secret(ngx_http_request_t *r, ngx_str_t *uri);
 
 /* ngx_http_appeal_jwt.c */
 
@@ -300,6 +337,9 @@ void *ngx_http_appeal_memory_make(ngx_http_appeal_memory_t *memory,
 char *ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_appeal_peek(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    enum problem_reason *reason);
 ngx_int_t ngx_http_appeal_charge(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     enum problem_reason *reason);
@@ -311,6 +351,7 @@ int64_t ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx);
 ngx_int_t ngx_http_appeal_add_filter(ngx_conf_t *cf);
 ngx_int_t ngx_http_appeal_refuse(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
+ngx_uint_t ngx_http_appeal_may_log(ngx_http_request_t *r);
 char *ngx_http_appeal_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 u_char *ngx_http_appeal_log_connection(ngx_log_t *log, u_char *buf,
     size_t len);
