@@ -38,6 +38,9 @@
 #define LINE_SIZE     64
 #define LINE_ENTRIES  4
 
+/* lines that limits_owing() looks at: 4 MB */
+#define LINES_COUNTED  65536
+
 #define GENERATION_BITS  6
 #define GENERATION_MASK  ((UINT64_C(1) << GENERATION_BITS) - 1)
 
@@ -482,8 +485,8 @@ since_began(const struct limits *table, int64_t now)
 }
 
 
-bool
-limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+static bool
+look_at_all(struct limits_charge *charges, size_t n, int64_t now)
 {
     bool    passed;
     size_t  i;
@@ -494,7 +497,21 @@ limits_peek(struct limits_charge *charges, size_t n, int64_t now)
         if (!look(&charges[i], since_began(charges[i].table, now))) {
             passed = false;
         }
+    }
 
+    return passed;
+}
+
+
+bool
+limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+{
+    bool    passed;
+    size_t  i;
+
+    passed = look_at_all(charges, n, now);
+
+    for (i = 0; i < n; i++) {
         not_charged(&charges[i]);
     }
 
@@ -510,7 +527,11 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
     /* look first: a request that one limit refuses must not stand in the way
      * of others at the rest, not even for a moment */
 
-    if (!limits_peek(charges, n, now)) {
+    if (!look_at_all(charges, n, now)) {
+        for (i = 0; i < n; i++) {
+            not_charged(&charges[i]);
+        }
+
         return false;
     }
 
@@ -544,12 +565,13 @@ limits_capacity(const struct limits *table)
 uint64_t
 limits_owing(const struct limits *table, int64_t now)
 {
-    uint64_t             i, j, n, word;
+    uint64_t             i, j, n, word, lines;
     const struct entry  *entry;
 
     n = 0;
+    lines = table->nlines < LINES_COUNTED ? table->nlines : LINES_COUNTED;
 
-    for (i = 0; i < table->nlines; i++) {
+    for (i = 0; i < lines; i++) {
         for (j = 0; j < LINE_ENTRIES; j++) {
             entry = &table->lines[i].entries[j];
             word = atomic_load_explicit(&entry->word, memory_order_relaxed);
@@ -557,7 +579,9 @@ limits_owing(const struct limits *table, int64_t now)
         }
     }
 
-    return n;
+    /* a keyed hash spreads the keys: the other lines are like these */
+
+    return n * table->nlines / lines;
 }
 
 

@@ -73,7 +73,8 @@ ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         ngx_http_appeal_count_refusal(r, ctx);
     }
 
-    if (status == NGX_HTTP_UNAUTHORIZED
+    if ((status == NGX_HTTP_UNAUTHORIZED
+         || ctx->refused == PROBLEM_INSUFFICIENT_SCOPE)
         && ngx_http_appeal_challenge(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -159,7 +160,8 @@ static ngx_int_t
 ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 {
     u_char                      *p;
-    ngx_str_t                    value;
+    size_t                       len;
+    ngx_str_t                    value, scope;
     ngx_uint_t                   methods;
     ngx_table_elt_t             *h;
     ngx_http_appeal_loc_conf_t  *alcf;
@@ -168,24 +170,39 @@ ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         return NGX_OK;
     }
 
-    value.data = ngx_pnalloc(r->pool, NGX_HTTP_APPEAL_CHALLENGE_LEN);
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+    methods = alcf->methods;
+
+    ngx_str_null(&scope);
+
+    if (ctx->refused == PROBLEM_INSUFFICIENT_SCOPE && alcf->scope != NULL) {
+        scope = alcf->scope->text;
+    }
+
+    len = NGX_HTTP_APPEAL_CHALLENGE_LEN + scope.len;
+    value.data = ngx_pnalloc(r->pool, len);
 
     if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
-    methods = alcf->methods;
+    if (scope.len) {
+        p = ngx_snprintf(value.data, len,
+                         "%s realm=\"otklik\", error=\"insufficient_scope\", "
+                         "scope=\"%V\"",
+                         ctx->method == NGX_HTTP_APPEAL_JWT ? "Bearer"
+                                                            : "ApiKey",
+                         &scope);
 
-    if (ctx->refused >= PROBLEM_TOKEN_TOO_LONG
+    } else if (ctx->refused >= PROBLEM_TOKEN_TOO_LONG
         && ctx->refused <= PROBLEM_REVOKED_TOKEN)
     {
-        p = ngx_snprintf(value.data, NGX_HTTP_APPEAL_CHALLENGE_LEN,
+        p = ngx_snprintf(value.data, len,
                          "Bearer realm=\"otklik\", error=\"invalid_token\", "
                          "error_description=\"%V\"", &ctx->reason);
 
     } else {
-        p = ngx_snprintf(value.data, NGX_HTTP_APPEAL_CHALLENGE_LEN,
+        p = ngx_snprintf(value.data, len,
                          "%s%s%s",
                          methods & NGX_HTTP_APPEAL_JWT
                              ? "Bearer realm=\"otklik\"" : "",

@@ -43,6 +43,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type = {
     ngx_http_appeal_free_keys,
     ngx_http_appeal_count_keys,
     NULL,
+    "keys",
     offsetof(ngx_http_appeal_counters_t, keys_loaded),
     offsetof(ngx_http_appeal_counters_t, keys_broken)
 };
@@ -55,6 +56,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_jwks_type = {
     ngx_http_appeal_free_jwks,
     ngx_http_appeal_count_jwks,
     ngx_http_appeal_secret_jwks,
+    "jwt_keys",
     offsetof(ngx_http_appeal_counters_t, jwks_loaded),
     offsetof(ngx_http_appeal_counters_t, jwks_broken)
 };
@@ -67,6 +69,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type = {
     ngx_http_appeal_free_revoked,
     ngx_http_appeal_count_revoked,
     NULL,
+    "jwt_revoked",
     offsetof(ngx_http_appeal_counters_t, revoked_loaded),
     offsetof(ngx_http_appeal_counters_t, revoked_broken)
 };
@@ -79,6 +82,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_networks_type = {
     ngx_http_appeal_free_networks,
     ngx_http_appeal_count_networks,
     NULL,
+    "networks",
     offsetof(ngx_http_appeal_counters_t, networks_loaded),
     offsetof(ngx_http_appeal_counters_t, networks_broken)
 };
@@ -156,6 +160,7 @@ ngx_http_appeal_current(ngx_http_request_t *r, ngx_http_appeal_file_t *file)
 
     file->type->free(file->data);
     file->data = data;
+    file->since = file->changed.tv_sec;
 
     return data;
 }
@@ -328,6 +333,8 @@ ngx_http_appeal_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (file->data == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    file->since = file->changed.tv_sec;
 
     *files = file;
     *field = file;

@@ -18,9 +18,6 @@
 #define NGX_HTTP_APPEAL_OF_METHOD   2        /* for the one it came by */
 
 #define NGX_HTTP_APPEAL_KEY_MAX     1024     /* bytes of a value */
-#define NGX_HTTP_APPEAL_NAME_MAX    64
-
-#define NGX_HTTP_APPEAL_ZONE_HEAD   64       /* bytes before the table */
 
 
 /* What is asked about one request. */
@@ -188,10 +185,9 @@ static ngx_int_t
 ngx_http_appeal_charge_dry(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_questions_t *q)
 {
-    int64_t                    now;
-    ngx_uint_t                 i;
-    ngx_http_appeal_zone_t    *zone;
-    ngx_http_appeal_limit_t   *limit;
+    int64_t                   now;
+    ngx_uint_t                i;
+    ngx_http_appeal_limit_t  *limit;
 
     now = ngx_http_appeal_now();
 
@@ -206,8 +202,7 @@ ngx_http_appeal_charge_dry(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
             continue;
         }
 
-        zone = limit->zone->data;
-        ngx_http_appeal_count(zone->sh->would_refuse);
+        ngx_http_appeal_count(limit->policy->sh->would_refuse);
 
         if (ctx->dry_run.len == 0) {
             ctx->dry_run = limit->name;
@@ -448,9 +443,8 @@ static ngx_int_t
 ngx_http_appeal_remember(ngx_http_request_t *r, ngx_array_t **array,
     ngx_http_appeal_questions_t *q)
 {
-    ngx_uint_t                   i;
-    ngx_http_appeal_zone_t      *zone;
-    ngx_http_appeal_charged_t   *charged;
+    ngx_uint_t                  i;
+    ngx_http_appeal_charged_t  *charged;
 
     if (*array == NULL) {
         *array = ngx_array_create(r->pool, q->n,
@@ -475,13 +469,11 @@ ngx_http_appeal_remember(ngx_http_request_t *r, ngx_array_t **array,
             continue;
         }
 
-        zone = q->asked[i]->zone->data;
-
         if (q->charges[i].refused) {
-            ngx_http_appeal_count(zone->sh->refused);
+            ngx_http_appeal_count(q->asked[i]->policy->sh->refused);
 
         } else {
-            ngx_http_appeal_count(zone->sh->passed);
+            ngx_http_appeal_count(q->asked[i]->policy->sh->passed);
         }
     }
 
@@ -594,7 +586,7 @@ ngx_http_appeal_is_name(ngx_str_t *name)
 static ngx_int_t
 ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
-    u_char                  *p;
+    void                    *p;
     u_char                   secret[SIPHASH_KEY_SIZE];
     ngx_log_t               *log;
     ngx_http_appeal_zone_t  *zone;
@@ -605,10 +597,7 @@ ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     p = ngx_http_appeal_memory_take(&zone->memory, log);
 
     if (p != NULL) {
-        zone->sh = (ngx_http_appeal_zone_sh_t *) p;
-        zone->table = limits_attach(p + NGX_HTTP_APPEAL_ZONE_HEAD,
-                                    zone->memory.size
-                                    - NGX_HTTP_APPEAL_ZONE_HEAD);
+        zone->table = limits_attach(p, zone->memory.size);
 
         if (zone->table != NULL) {
             return NGX_OK;
@@ -625,10 +614,8 @@ ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
         return NGX_ERROR;
     }
 
-    zone->sh = (ngx_http_appeal_zone_sh_t *) p;
-    zone->table = limits_create(p + NGX_HTTP_APPEAL_ZONE_HEAD,
-                                zone->memory.size - NGX_HTTP_APPEAL_ZONE_HEAD,
-                                secret, ngx_http_appeal_now());
+    zone->table = limits_create(p, zone->memory.size, secret,
+                                ngx_http_appeal_now());
 
     ngx_explicit_memzero(secret, sizeof(secret));
 
@@ -942,5 +929,8 @@ ngx_http_appeal_check_limit(ngx_conf_t *cf, ngx_array_t *limits,
         return "has a cost that its burst can never pay";
     }
 
-    return NGX_CONF_OK;
+    limit->policy = ngx_http_appeal_policy(cf, &limit->zone->shm.name,
+                                           &limit->name);
+
+    return limit->policy == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
 }

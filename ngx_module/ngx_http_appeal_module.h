@@ -32,6 +32,13 @@
                                     |NGX_HTTP_APPEAL_HOOK                     \
                                     |NGX_HTTP_APPEAL_ANONYMOUS)
 
+/* those that can have scopes */
+#define NGX_HTTP_APPEAL_SCOPED     (NGX_HTTP_APPEAL_JWT                       \
+                                    |NGX_HTTP_APPEAL_API_KEY)
+
+/* bytes of all scopes that a location needs */
+#define NGX_HTTP_APPEAL_SCOPE_MAX        512
+
 /* what becomes of a refusal */
 #define NGX_HTTP_APPEAL_BODY_PROBLEM     0
 #define NGX_HTTP_APPEAL_BODY_ERROR_PAGE  1
@@ -49,6 +56,12 @@
 /* bytes of a zone of nginx whose memory is elsewhere */
 #define NGX_HTTP_APPEAL_NO_ZONE          (8 * ngx_pagesize)
 
+/* bytes of the name of a zone or a policy */
+#define NGX_HTTP_APPEAL_NAME_MAX         64
+
+/* zones and names of limits that are counted apart until nginx is restarted */
+#define NGX_HTTP_APPEAL_POLICIES         256
+
 
 /* A kind of file that is read again when it changes. */
 
@@ -64,6 +77,7 @@ typedef struct {
     size_t                       (*count)(void *data);
     ngx_uint_t                   (*secret)(void *data);  /* NULL: never */
 
+    char                          *name;        /* of its metrics */
     size_t                         loaded;      /* offsets of counters */
     size_t                         broken;
 } ngx_http_appeal_file_type_t;
@@ -73,6 +87,8 @@ typedef struct {
     ngx_str_t                      path;
     ngx_http_appeal_file_type_t   *type;
     void                          *data;
+
+    time_t                         since;       /* data was changed */
 
     /* the file that data was read from, or that was too broken for it */
     ngx_file_uniq_t                uniq;
@@ -102,6 +118,25 @@ typedef struct {
 } ngx_http_appeal_jwt_t;
 
 
+/* The counters of all limits of that zone and name; of all workers. */
+
+typedef struct {
+    ngx_atomic_t                   passed;
+    ngx_atomic_t                   refused;
+    ngx_atomic_t                   would_refuse;
+    u_char                         zone[NGX_HTTP_APPEAL_NAME_MAX];
+    u_char                         name[NGX_HTTP_APPEAL_NAME_MAX];
+    u_char                         unused[40];  /* a cache line of its own */
+} ngx_http_appeal_policy_sh_t;
+
+
+typedef struct {
+    ngx_str_t                      zone;
+    ngx_str_t                      name;
+    ngx_http_appeal_policy_sh_t   *sh;
+} ngx_http_appeal_policy_t;
+
+
 typedef struct {
     ngx_str_t                      kind;        /* "telegram" */
     ngx_uint_t                     place;
@@ -111,6 +146,7 @@ typedef struct {
 
 typedef struct {
     ngx_shm_zone_t                *zone;
+    ngx_http_appeal_policy_t      *policy;
     ngx_str_t                      name;        /* of the policy */
     ngx_uint_t                     source;      /* of the key */
     ngx_http_complex_value_t      *value;       /* if that is a value */
@@ -145,18 +181,8 @@ typedef struct {
 } ngx_http_appeal_memory_t;
 
 
-/* The head of a memory that holds a table of limits. */
-
-typedef struct {
-    ngx_atomic_t                   passed;
-    ngx_atomic_t                   refused;
-    ngx_atomic_t                   would_refuse;
-} ngx_http_appeal_zone_sh_t;
-
-
 typedef struct {
     ngx_http_appeal_memory_t       memory;
-    ngx_http_appeal_zone_sh_t     *sh;
     struct limits                 *table;
 } ngx_http_appeal_zone_t;
 
@@ -183,12 +209,20 @@ typedef struct {
     ngx_atomic_t                   tokens_verified;
     ngx_atomic_t                   tokens_evicted;
     ngx_atomic_t                   not_logged;
+
+    /* every name since the start: none is ever given to another policy, for
+     * workers of an older configuration may still count there */
+
+    ngx_http_appeal_policy_sh_t    policies[NGX_HTTP_APPEAL_POLICIES];
 } ngx_http_appeal_counters_t;
 
 
 typedef struct {
     ngx_array_t                    files;       /* ngx_http_appeal_file_t * */
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
+    ngx_array_t                    memories;    /* ngx_shm_zone_t * */
+    ngx_array_t                    policies; /* ngx_http_appeal_policy_t * */
+    ngx_uint_t                     policies_apart;
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
     struct jws                    *jws;         /* room to judge a token */
@@ -208,6 +242,15 @@ typedef struct {
 } ngx_http_appeal_main_conf_t;
 
 
+/* What a location asks of keys and tokens. */
+
+typedef struct {
+    ngx_array_t                    names;       /* ngx_str_t, all needed */
+    ngx_str_t                      text;        /* with blanks between */
+    ngx_uint_t                     asked;       /* methods */
+} ngx_http_appeal_scope_t;
+
+
 typedef struct {
     ngx_uint_t                     methods;
     ngx_uint_t                     body;
@@ -217,6 +260,7 @@ typedef struct {
     ngx_http_appeal_file_t        *keys;
     ngx_http_appeal_hook_t        *hook;
     ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
+    ngx_http_appeal_scope_t       *scope;       /* NULL: none is needed */
     ngx_http_appeal_file_t        *allow;       /* who is not limited */
     ngx_http_appeal_file_t        *deny;
 
@@ -241,6 +285,8 @@ typedef struct {
     ngx_str_t                      roles;
     ngx_str_t                      region;
     ngx_str_t                      body;
+    ngx_str_t                      scope;
+    ngx_str_t                      token;       /* "known", "verified" */
     ngx_str_t                      reason;
     ngx_str_t                      request_id;
     ngx_str_t                      client;
@@ -312,6 +358,7 @@ char *ngx_http_appeal_merge_jwt(ngx_conf_t *cf,
     ngx_http_appeal_loc_conf_t *prev, ngx_http_appeal_loc_conf_t *conf);
 ngx_uint_t ngx_http_appeal_find_token(ngx_http_request_t *r,
     ngx_http_appeal_jwt_t *jwt, ngx_str_t *token);
+struct tokens *ngx_http_appeal_memory_tokens(ngx_shm_zone_t *shm_zone);
 ngx_int_t ngx_http_appeal_identify_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     ngx_str_t *text, enum problem_reason *reason);
@@ -333,6 +380,12 @@ void *ngx_http_appeal_memory_take(ngx_http_appeal_memory_t *memory,
     ngx_log_t *log);
 void *ngx_http_appeal_memory_make(ngx_http_appeal_memory_t *memory,
     ngx_log_t *log);
+
+/* ngx_http_appeal_scope.c */
+
+enum problem_reason ngx_http_appeal_check_scope(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf);
+char *ngx_http_appeal_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* ngx_http_appeal_limits.c */
 
@@ -370,6 +423,8 @@ ngx_int_t ngx_http_appeal_add_counters(ngx_conf_t *cf,
 ngx_http_appeal_counters_t *ngx_http_appeal_counters(
     ngx_http_appeal_main_conf_t *amcf);
 ngx_int_t ngx_http_appeal_log_phase_handler(ngx_http_request_t *r);
+ngx_http_appeal_policy_t *ngx_http_appeal_policy(ngx_conf_t *cf,
+    ngx_str_t *zone, ngx_str_t *name);
 char *ngx_http_appeal_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 

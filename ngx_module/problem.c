@@ -198,6 +198,10 @@ static const struct reason  reasons[PROBLEM_REASONS] = {
       { "Маркер отозван. Получите новый.",
         "The token was revoked. Get a new one." } },
 
+    [PROBLEM_INSUFFICIENT_SCOPE] = { "insufficient_scope", 403,
+      { "У ключа или маркера нет права на такое действие.",
+        "The key or the token has no scope for that." } },
+
     [PROBLEM_RATE_EXCEEDED] = { "rate_exceeded", 429, { NULL, NULL } }
 };
 

@@ -18,7 +18,7 @@
 #define TOKENS_ENTRY_SIZE  512               /* bytes, 64 of them a head */
 #define TOKENS_TEXT_MAX    (TOKENS_ENTRY_SIZE - 64)
 #define TOKENS_PRINT_SIZE  16
-#define TOKENS_TEXTS       5
+#define TOKENS_TEXTS       6
 
 struct tokens;
 
@@ -27,6 +27,7 @@ enum tokens_text {
     TOKENS_ROLES,
     TOKENS_REGION,
     TOKENS_BODY,
+    TOKENS_SCOPES,
     TOKENS_JTI
 };
 
@@ -76,6 +77,9 @@ bool tokens_find(const struct tokens *tokens, const uint64_t hash[2],
 bool tokens_put(struct tokens *tokens, const uint64_t hash[2], int64_t now,
     const struct token *token, bool *evicted);
 
+/* How many tokens fit, and how many that are good at now are there: counted in
+ * 4 MB at most, of a larger table that is a sample. */
 size_t tokens_capacity(const struct tokens *tokens);
+size_t tokens_held(const struct tokens *tokens, int64_t now);
 
 #endif

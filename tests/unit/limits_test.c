@@ -313,6 +313,32 @@ static void a_refusal_at_the_last_moment_charges_nobody(void **state)
     munmap(memory, 4096);
 }
 
+static void a_peek_tells_and_charges_nothing(void **state)
+{
+    (void)state;
+    void *memory = shared(4096);
+    struct limits *table = new_table(memory, 4096);
+    struct limits_rate rate = { SECOND, 3 };
+    struct limits_charge c[2] = { charge_of(table, "a", 1, rate, 2),
+                                  charge_of(table, "b", 2, rate, 1) };
+    for (int i = 0; i < 5; i++) {
+        assert_true(limits_peek(c, 2, BEGAN));
+        assert_int_equal(c[0].remaining, 3);
+        assert_int_equal(c[0].full, 0);
+    }
+    assert_int_equal(limits_owing(table, BEGAN), 0);
+    assert_true(limits_decide(c, 1, BEGAN));
+    assert_false(limits_peek(c, 2, BEGAN));
+    assert_true(c[0].refused);
+    assert_int_equal(c[0].remaining, 1);
+    assert_int_equal(c[0].retry, SECOND);
+    assert_false(c[1].refused);
+    assert_int_equal(c[1].remaining, 3);
+    assert_int_equal(limits_owing(table, BEGAN), 1);
+    assert_true(limits_peek(c, 2, BEGAN + SECOND));
+    munmap(memory, 4096);
+}
+
 static void retry_is_true_to_the_nanosecond(void **state)
 {
     (void)state;
@@ -389,6 +415,25 @@ static void a_key_takes_sixteen_bytes(void **state)
     assert_int_equal(limits_owing(table, BEGAN + SECOND), 0);
     assert_int_equal(limits_owing(table, BEGAN + SECOND - 1), half - limits_evicted(table));
     munmap(memory, MEGABYTE);
+}
+
+static void who_owes_is_estimated_in_a_large_table(void **state)
+{
+    (void)state;
+    size_t size = (size_t)16 * MEGABYTE;
+    void *memory = shared(size);
+    struct limits *table = new_table(memory, size);
+    struct limits_rate rate = { SECOND, 1 };
+    uint64_t keys = limits_capacity(table) / 8;
+    for (uint64_t key = 0; key < keys; key++) {
+        assert_true(ask(table, key, rate, 1, BEGAN));
+    }
+    /* Its standard deviation is 630 here. */
+    uint64_t known = keys - limits_evicted(table), owing = limits_owing(table, BEGAN);
+    assert_in_range(owing, known - 2000, known + 2000);
+    assert_int_not_equal(owing, known);
+    assert_int_equal(limits_owing(table, BEGAN + SECOND), 0);
+    munmap(memory, size);
 }
 
 static void memory_that_is_no_table_is_refused(void **state)
@@ -799,10 +844,12 @@ int main(void)
         cmocka_unit_test(the_table_decides_as_the_plain_rule),
         cmocka_unit_test(all_are_charged_or_none),
         cmocka_unit_test(a_refusal_at_the_last_moment_charges_nobody),
+        cmocka_unit_test(a_peek_tells_and_charges_nothing),
         cmocka_unit_test(retry_is_true_to_the_nanosecond),
         cmocka_unit_test(a_clock_that_goes_back_forgives_nothing),
         cmocka_unit_test(a_table_outlives_its_time),
         cmocka_unit_test(a_key_takes_sixteen_bytes),
+        cmocka_unit_test(who_owes_is_estimated_in_a_large_table),
         cmocka_unit_test(memory_that_is_no_table_is_refused),
         cmocka_unit_test(debts_are_still_there_after_attaching),
         cmocka_unit_test(who_owes_least_makes_room),

@@ -33,7 +33,8 @@ static struct tokens *table(void **memory, size_t size)
 static struct token a_token(const char *subject, int64_t until)
 {
     struct token token = { .until = until, .print = "the print of it" };
-    static const char *texts[TOKENS_TEXTS] = { "", "moderator analyst", "67", "mfc", "id-1" };
+    static const char *texts[TOKENS_TEXTS] = { "",    "moderator analyst", "67",
+                                               "mfc", "appeals:read",      "id-1" };
     for (int i = 0; i < TOKENS_TEXTS; i++) {
         token.text[i] = i == TOKENS_SUBJECT ? subject : texts[i];
         token.n[i] = strlen(token.text[i]);
@@ -109,7 +110,7 @@ static void what_is_too_long_is_not_kept(void **state)
     char subject[TOKENS_TEXT_MAX + 2];
     memset(subject, 'x', sizeof(subject));
     struct token token = a_token("", NOW + 10), found;
-    size_t rest = token.n[1] + token.n[2] + token.n[3] + token.n[4];
+    size_t rest = token.n[1] + token.n[2] + token.n[3] + token.n[4] + token.n[5];
     struct tokens_room room;
     bool evicted;
     uint64_t hash[2];
@@ -158,6 +159,31 @@ static void who_has_the_least_time_goes_first(void **state)
     assert_true(tokens_put(tokens, hash, NOW + 101, &token, &evicted));
     assert_false(evicted);
     free(memory);
+}
+
+static void tokens_that_are_held_are_counted(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { SIZE, (size_t)16 << 20 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        void *memory;
+        struct tokens *tokens = table(&memory, sizes[i]);
+        assert_int_equal(tokens_held(tokens, NOW), 0);
+        uint64_t n = tokens_capacity(tokens) / 4, gone = 0;
+        for (uint64_t k = 0; k < n; k++) {
+            uint64_t hash[2];
+            hash_of(k, hash);
+            struct token token = a_token("a", NOW + 100);
+            bool evicted;
+            assert_true(tokens_put(tokens, hash, NOW, &token, &evicted));
+            gone += evicted;
+        }
+        /* All of a small table, a sample of a large one: 160 is its standard deviation. */
+        uint64_t slack = i == 0 ? 0 : 700;
+        assert_in_range(tokens_held(tokens, NOW), n - gone - slack, n - gone + slack);
+        assert_int_equal(tokens_held(tokens, NOW + 100), 0);
+        free(memory);
+    }
 }
 
 static void a_torn_entry_is_not_believed(void **state)
@@ -263,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_table_is_taken_over_or_not),
         cmocka_unit_test(what_is_too_long_is_not_kept),
         cmocka_unit_test(who_has_the_least_time_goes_first),
+        cmocka_unit_test(tokens_that_are_held_are_counted),
         cmocka_unit_test(a_torn_entry_is_not_believed),
         cmocka_unit_test(many_at_once_never_see_another),
     };
