@@ -47,7 +47,8 @@ location /big { appeal_auth api_key anonymous; @{[$rate->('big', 1000)]} }
 location /metrics { access_log off; appeal_metrics; }
 CONF
 nginx_start($http, $server, workers => 2);
-my @workers = sort(nginx_workers());
+nginx_wait('both workers', sub { nginx_workers() == 2 });
+my @workers = sort { $a <=> $b } nginx_workers();
 
 my %kinds = (jwt => ["Authorization: Bearer $token", 'jwt ivanova'], api_key => ["X-Api-Key: $api_key", 'api_key partner'], nobody => ['X-Nothing: 1', 'anonymous ']);
 sub request { my ($path, %o) = @_; return join("\r\n", ($o{method} // 'GET') . " $path HTTP/1.1", 'Host: x', @{ $o{headers} // [] }, '', '') . ($o{body} // '') }
@@ -235,7 +236,7 @@ subtest 'what is no request of ours' => sub {
 my $lines = do { open my $in, '<', "$dir/connections.log" or die $!; local $/ = undef; <$in> };
 my %decided = (accepted => scalar(() = $lines =~ /\|(?:jwt|api_key|anonymous)\|\w*\|$/mg), refused => scalar(() = $lines =~ /\|(?:\w+)$/mg));
 is metric("${_}_total\\S*"), $decided{$_}, "$_: the counter says what the log does" for sort keys %decided;
-is_deeply [sort(nginx_workers())], \@workers, 'no worker died';
+is_deeply [sort { $a <=> $b } nginx_workers()], \@workers, 'no worker died';
 unlike nginx_log(), qr/\[(?:alert|crit|emerg)\]/, 'nothing alarms nginx';
 
 done_testing;
