@@ -99,12 +99,12 @@ subtest 'bodies of refused requests' => sub {
         is((told($said))[0], 'jwt ivanova', "$what: the next request is known");
         is_deeply [logged(2)], ['/key 401|||missing_credential', '/any 200|jwt|ivanova|'], "$what: both are logged";
     }
-    my $said = nginx_raw(request('/key', method => 'POST', headers => ['Content-Length: 100000', 'Expect: 100-continue']), enough => qr/\}$/m);
+    my $said = nginx_raw(request('/key', method => 'POST', headers => ['Content-Length: 100000', 'Expect: 100-continue']), enough => qr/"reason":"\w+"/);
     is join(' ', statuses($said)), '401', 'who asks before sending is not told to';
     $said = nginx_raw(request('/key', method => 'POST', headers => ["X-Api-Key: $api_key", 'Content-Length: 5', 'Expect: 100-continue']), enough => qr/100 Continue\r\n\r\n/);
     is join(' ', statuses($said)), '100', 'unless he may';
     logged(2);
-    $said = nginx_raw(request('/key', method => 'POST', headers => ['Content-Length: 3000000']));
+    $said = nginx_raw(request('/key', method => 'POST', headers => ['Content-Length: 3000000']), enough => qr/<\/html>/);
     is join(' ', statuses($said)), '413', 'too long is refused before anything else';
     is_deeply [logged(1)], ['/key 413|||'], 'by nginx, for nobody';
 };
@@ -225,7 +225,7 @@ subtest 'what is no request of ours' => sub {
         'both lengths' => [request('/key', method => 'POST', headers => ['Content-Length: 1', 'Transfer-Encoding: chunked']), '400'],
     );
     for my $what (sort keys %odd) {
-        is join(' ', statuses(nginx_raw($odd{$what}[0]))), $odd{$what}[1], $what;
+        is join(' ', statuses(nginx_raw($odd{$what}[0], enough => qr/<\/html>/))), $odd{$what}[1], $what;
         my ($logged) = logged(1);
         like $logged, qr/ $odd{$what}[1]\|\|\|\z/, "$what: of nobody";
     }

@@ -46,6 +46,7 @@ sub client {
             undef $socket;
             next;
         }
+        if ($request =~ /^Connection: close/m) { close $socket; undef $socket }
         my $what = $status == 204 ? 'passed' : $status == 429 ? 'refused' : 'other';
         $what eq 'other' ? $count{other}{$status}++ : $count{$what}{$key}++;
     }

@@ -213,6 +213,9 @@ sub nginx_workers { return map { /(\d+)/ ? $1 : () } grep { /worker process(?! i
 
 sub nginx_master { return $master }
 
+# After a binary upgrade: the process that is asked to end in the end.
+sub nginx_became { ($master) = @_; return }
+
 # A connection, and what comes back to bytes written as they are, until nginx closes it or is silent for too long.
 sub nginx_connect { return IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 5) // die "127.0.0.1:$port: $!" }
 
