@@ -186,8 +186,9 @@ sub nginx_start {
     }
     if ($o{daemon}) {
         waitpid $master, 0;
-        open my $in, '<', "$dir/nginx.pid" or die "$dir/nginx.pid: $!";
-        $master = 0 + <$in>;
+        undef $master;
+        # Written by the one that stays; who started it may be gone before.
+        nginx_wait('the process id of nginx', sub { open my $in, '<', "$dir/nginx.pid" or return 0; ($master) = (<$in> // '') =~ /\A(\d+)\n/ });
     }
     return;
 }
