@@ -133,7 +133,8 @@ CONF
 # (odr), and what a process of nginx has when it is killed is no leak.
 sub environment {
     my ($asan) = `ldd '$module'` =~ /libasan\S* => (\S+)/ or return ();
-    return (ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0', $ENV{OTKLIK_NGINX} ? () : (LD_PRELOAD => $asan));
+    my @first = ($ENV{OTKLIK_NGINX} ? () : $asan, $ENV{LD_PRELOAD} // ());
+    return (ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0', @first ? (LD_PRELOAD => "@first") : ());
 }
 
 # The answer of nginx -t to a whole http block of somebody else's: (status, text).
