@@ -113,7 +113,7 @@ sub configuration {
     return <<"CONF";
 daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
 env ASAN_OPTIONS; env LD_PRELOAD;
-events { worker_connections 512; }
+events { worker_connections @{[$o{connections} // 512]}; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
     access_log $dir/access.log; log_format own '\$status|\$appeal_auth|\$appeal_subject|\$appeal_reason';
