@@ -30,7 +30,7 @@ my $json = JSON::PP->new->utf8->canonical;
 
 # OTKLIK_NGINX: one that scripts/build-nginx built; the module for it lies beside it.
 my $program = $ENV{OTKLIK_NGINX} // '/usr/sbin/nginx';
-my $module = $ENV{OTKLIK_NGINX} ? $program =~ s{[^/]+\z}{ngx_http_appeal_module.so}r : "$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so";
+my $module = $ENV{OTKLIK_NGINX} ? $program =~ s{[^/]+\z}{ngx_http_appeal_module.so}r : ($ENV{OTKLIK_BUILD} // 'build') . '/ngx_module/ngx_http_appeal_module.so';
 
 sub nginx_program { return $program }
 sub nginx_module { return $module }
