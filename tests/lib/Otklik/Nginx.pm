@@ -14,7 +14,7 @@ use IO::Socket::UNIX;
 use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir nginx_master nginx_raw nginx_connect
+our @EXPORT = qw(nginx_use nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir nginx_master nginx_raw nginx_connect
     nginx_program nginx_module nginx_wait new_key_line);
 
 # Tests say Russian words and dashes: their names go out as UTF-8.
@@ -25,6 +25,7 @@ if ($INC{'Test/More.pm'}) {
 
 my $dir = File::Temp->newdir('otklik-nginx-XXXXXX', TMPDIR => 1);
 my ($port, $master, $echo);
+my ($current, %others) = ('');
 my $owner = $$;
 my $json = JSON::PP->new->utf8->canonical;
 
@@ -34,6 +35,16 @@ my $module = $ENV{OTKLIK_NGINX} ? $program =~ s{[^/]+\z}{ngx_http_appeal_module.
 
 sub nginx_program { return $program }
 sub nginx_module { return $module }
+
+# Several at once: from here on all is about the one of that name, with a folder and a port of its own. The first has the name ''.
+sub nginx_use {
+    my ($name) = @_;
+    $others{$current} = [$dir, $port, $master, $echo];
+    $current = $name;
+    ($dir, $port, $master, $echo) = @{ delete $others{$name} // [File::Temp->newdir('otklik-nginx-XXXXXX', TMPDIR => 1)] };
+    return;
+}
+
 sub nginx_dir { return "$dir" }
 sub nginx_url { return "http://127.0.0.1:$port" }
 
@@ -110,9 +121,11 @@ sub configuration {
     my ($http, $server, %o) = @_;
     my $workers = $o{workers} // 1;
     my $daemon = $o{daemon} ? 'on' : 'off';
+    # What the sanitizers need, for the binary that takes over, too.
+    my %environment = environment();
+    my $environment = join '', map { "env $_; " } sort keys %environment;
     return <<"CONF";
-daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
-env ASAN_OPTIONS; env LD_PRELOAD;
+${environment}daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
 events { worker_connections @{[$o{connections} // 512]}; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
@@ -134,7 +147,7 @@ CONF
 sub environment {
     my ($asan) = `ldd '$module'` =~ /libasan\S* => (\S+)/ or return ();
     my @first = ($ENV{OTKLIK_NGINX} ? () : $asan, $ENV{LD_PRELOAD} // ());
-    return (ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0', @first ? (LD_PRELOAD => "@first") : ());
+    return (ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0:verify_asan_link_order=0', @first ? (LD_PRELOAD => "@first") : ());
 }
 
 # The answer of nginx -t to a whole http block of somebody else's: (status, text).
@@ -257,15 +270,24 @@ sub nginx_get {
     return $answer;
 }
 
+sub stop {
+    kill 'TERM', grep { defined } $master, $echo;
+    waitpid $_, 0 for grep { defined } $master, $echo;
+    # One that a daemon's parent left to us is no child.
+    for (my $until = time + 5; $master && -d "/proc/$master" && time < $until;) { sleep 0.02 }
+    # A worker that died of itself, and a sanitizer's report, go to nginx's log: they must not be overlooked.
+    return 1 unless nginx_log() =~ /AddressSanitizer|runtime error|exited on signal (?!9\b)/;
+    print {*STDERR} nginx_log();
+    return 0;
+}
+
 END {
     if ($$ == $owner) {
         my $status = $?;
-        kill 'TERM', grep { defined } $master, $echo;
-        waitpid $_, 0 for grep { defined } $master, $echo;
-        # One that a daemon's parent left to us is no child.
-        for (my $until = time + 5; $master && -d "/proc/$master" && time < $until;) { sleep 0.02 }
-        # A worker that died of itself, and a sanitizer's report, go to nginx's log: they must not be overlooked.
-        if (nginx_log() =~ /AddressSanitizer|runtime error|exited on signal (?!9\b)/) { print {*STDERR} nginx_log(); $status ||= 1 }
+        for my $name ($current, keys %others) {
+            nginx_use($name) if $name ne $current;
+            $status ||= 1 unless stop();
+        }
         $? = $status;
     }
 }
