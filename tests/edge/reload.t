@@ -17,14 +17,14 @@ my ($line, $api_key) = new_key_line('partner', region => 67);
 nginx_keys($line);
 
 my $keys = 8;
-my %policy = (fixed => [150, 0], timed => [40, 20]);
+my %policy = (fixed => [150, 0], timed => [40, 4]);
 my $http = "appeal_limit_zone kept 1m; appeal_limit_zone crowd 64k;"
     . " appeal_jwt_keys $dir/jwks; appeal_jwt_issuer https://id.example; appeal_jwt_audience otklik; appeal_jwt_memory tokens:64k;";
 my $server = <<"CONF";
 access_log off;
 location \@ok { return 204; }
 location /fixed { appeal_auth anonymous; appeal_limit kept key=\$http_x_key rate=2r/d burst=150 name=fixed; try_files /none \@ok; }
-location /timed { appeal_auth anonymous; appeal_limit kept key=\$http_x_key rate=20r/s burst=40 name=timed; try_files /none \@ok; }
+location /timed { appeal_auth anonymous; appeal_limit kept key=\$http_x_key rate=4r/s burst=40 name=timed; try_files /none \@ok; }
 location /known { appeal_auth jwt api_key; appeal_limit crowd key=\$appeal_auth rate=1000000r/s burst=1000000 name=known; try_files /none \@ok; }
 location /metrics { appeal_metrics; }
 CONF
@@ -48,17 +48,20 @@ sub look {
     return;
 }
 
+# What was let in since the first request of all: a limit has one debt, whoever carries it.
+my ($began, %passed) = (time);
 sub check {
     my ($what, $count) = @_;
+    $passed{$_} += $count->{passed}{$_} for keys %{ $count->{passed} };
     is_deeply [@{$count}{qw(silent unreachable lost other)}], [0, 0, undef, undef], "$what: no request failed" or diag explain { %$count{qw(silent unreachable lost other)} };
     for my $name (sort keys %policy) {
         my ($burst, $rate) = @{ $policy{$name} };
-        my @passed = map { $count->{passed}{"$name $_"} // 0 } 0 .. $keys - 1;
+        my @passed = map { $passed{"$name $_"} // 0 } 0 .. $keys - 1;
         my $refused = 0;
         $refused += $count->{refused}{"$name $_"} // 0 for 0 .. $keys - 1;
-        cmp_ok $refused, '>', 100, "$what: $name is reached";
+        cmp_ok $refused, '>', 50, "$what: $name is reached";
         if ($rate) {
-            my $most = $burst + $rate * $count->{seconds};
+            my $most = $burst + $rate * (time - $began);
             is scalar(grep { $_ > $most } @passed), 0, "$what: $name lets in no more than burst and time" or diag "@passed of $most";
         } else {
             is_deeply \@passed, [($burst) x $keys], "$what: $name lets in exactly the burst";
@@ -99,9 +102,6 @@ $new = $up->();
 kill 'QUIT', $old;
 nginx_wait('the end of the old binary', sub { !-d "/proc/$old" });
 my $count = crowd_stop($crowd);
-# What time feeds had been used up before: it gets no second burst; the others none at all.
-$policy{fixed}[0] = 0;
-$policy{timed}[0] = 1 + 20 * 0.5; # between the two crowds
 check('two upgrades and a way back', $count);
 Otklik::Nginx::nginx_became($new);
 
