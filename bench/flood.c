@@ -99,9 +99,13 @@ static int answered(struct client *c)
     c->got += (size_t)n;
     c->answer[c->got] = '\0';
     const char *end = strstr(c->answer, "\r\n\r\n");
-    int status = 0;
-    if (end == NULL || sscanf(c->answer, "HTTP/1.1 %3d", &status) != 1) {
+    if (end == NULL || strncmp(c->answer, "HTTP/1.1 ", 9) != 0) {
         return 0;
+    }
+    int status = (int)strtol(c->answer + 9, NULL, 10);
+    if (status < 100 || status > 599) {
+        fprintf(stderr, "flood: no answer: %.40s\n", c->answer);
+        exit(1);
     }
     const char *length = strstr(c->answer, "Content-Length: ");
     size_t body = length != NULL && length < end ? (size_t)strtoul(length + 16, NULL, 10) : 0;
@@ -109,7 +113,7 @@ static int answered(struct client *c)
         return 0;
     }
     c->asked = false;
-    all.by_status[status % 600]++;
+    all.by_status[status]++;
     return status;
 }
 
