@@ -255,7 +255,7 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
         }
         if (event == FCGI_BEGUN) {
             begin_body(c);
-        } else if (event == FCGI_BODY) {
+        } else if (event == FCGI_BODY && c->sink != NULL) {
             take_body(c);
         } else if (event == FCGI_REQUEST) {
             begin_call(c);
