@@ -430,6 +430,7 @@ ngx_http_appeal_header_filter(ngx_http_request_t *r)
     /* a redirection is followed at once, whatever is left */
 
     if (ctx->charged != NULL
+        && alcf->limit_headers
         && (r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE
             || r->headers_out.status >= NGX_HTTP_BAD_REQUEST)
         && ngx_http_appeal_add_limits(r, ctx) != NGX_OK)

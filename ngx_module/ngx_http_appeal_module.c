@@ -153,6 +153,13 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       0,
       NULL },
 
+    { ngx_string("appeal_limit_headers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, limit_headers),
+      NULL },
+
     { ngx_string("appeal_region"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_appeal_region,
@@ -662,6 +669,7 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
     conf->body = NGX_CONF_UNSET_UINT;
     conf->language = NGX_CONF_UNSET_UINT;
     conf->request_id = NGX_CONF_UNSET;
+    conf->limit_headers = NGX_CONF_UNSET;
     conf->keys = NGX_CONF_UNSET_PTR;
     conf->jwt_keys = NGX_CONF_UNSET_PTR;
     conf->jwt_revoked = NGX_CONF_UNSET_PTR;
@@ -685,6 +693,7 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_APPEAL_BODY_PROBLEM);
     ngx_conf_merge_uint_value(conf->language, prev->language, PROBLEM_RU);
     ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
+    ngx_conf_merge_value(conf->limit_headers, prev->limit_headers, 1);
     ngx_conf_merge_str_value(conf->region, prev->region, "");
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
 

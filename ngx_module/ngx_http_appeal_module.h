@@ -179,6 +179,7 @@ typedef struct {
     ngx_str_t                      region;
     ngx_http_appeal_file_t        *keys;
     ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
+    ngx_flag_t                     limit_headers;
 
     ngx_http_appeal_file_t        *jwt_keys;
     ngx_http_appeal_file_t        *jwt_revoked;

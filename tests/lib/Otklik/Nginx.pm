@@ -13,7 +13,7 @@ use IO::Socket::UNIX;
 use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir new_key_line);
+our @EXPORT = qw(nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_master nginx_keys nginx_dir new_key_line);
 
 # Tests say Russian words and dashes: their names go out as UTF-8.
 if ($INC{'Test/More.pm'}) {
@@ -102,8 +102,9 @@ sub configuration {
     my ($http, $server, %o) = @_;
     my $module = "$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so";
     my $workers = $o{workers} // 1;
+    my $main = $o{main} // '';
     return <<"CONF";
-daemon off; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
+$main daemon off; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
 events { worker_connections 512; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
@@ -157,6 +158,7 @@ sub free_port {
     }
 }
 
+# nginx_start(HTTP, SERVER, workers => 1, main => DIRECTIVES, under => [PROGRAM that runs it, …])
 sub nginx_start {
     my ($http, $server, %o) = @_;
     my ($status, $said) = nginx_config($http, $server, %o);
@@ -166,9 +168,9 @@ sub nginx_start {
     if ($master == 0) {
         %ENV = (%ENV, environment());
         open STDERR, '>>', "$dir/stderr";
-        exec '/usr/sbin/nginx', '-e', 'stderr', '-p', "$dir", '-c', "$dir/nginx.conf";
+        exec @{ $o{under} // [] }, '/usr/sbin/nginx', '-e', 'stderr', '-p', "$dir", '-c', "$dir/nginx.conf";
     }
-    my $until = time + 5;
+    my $until = time + ($o{under} ? 60 : 5);
     until (IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 1)) {
         die 'nginx does not come: ' . nginx_log() if time > $until;
         sleep 0.02;
@@ -192,6 +194,8 @@ sub nginx_reload {
     }
     return;
 }
+
+sub nginx_master { return $master }
 
 sub nginx_workers { return map { /(\d+)/ ? $1 : () } grep { /worker process(?! is shutting)/ } split /\n/, `ps -o pid=,args= --ppid $master` }
 
