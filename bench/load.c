@@ -67,7 +67,8 @@ static double seconds_since(const struct timespec *then)
 // One request at out, which has room for REQUEST_MAX bytes.
 static size_t write_request(char *out)
 {
-    int n = snprintf(out, REQUEST_MAX, "GET %s HTTP/1.1\r\nHost: bench\r\n", option.path);
+    int n = snprintf(out, REQUEST_MAX, "GET %s HTTP/1.1\r\n%s", option.path,
+                     option.header == NULL ? "Host: bench\r\n" : "");
     if (option.addresses > 0) {
         uint64_t address = next_address;
         next_address = (next_address + ADDRESS_STRIDE) % option.addresses;

@@ -155,6 +155,31 @@ breathe(unsigned patience)
 }
 
 
+/* The entry of a key that has one. */
+
+static inline bool
+find_known(struct line *line, const uint64_t hash[2], struct place *found)
+{
+    unsigned  i;
+    uint64_t  tag;
+
+    for (i = 0; i < LINE_ENTRIES; i++) {
+        tag = atomic_load_explicit(&line->entries[i].tag,
+                                   memory_order_acquire);
+
+        if (tag >> GENERATION_BITS == fingerprint_of(hash)) {
+            read_place(found, &line->entries[i]);
+
+            if (found->tag == tag && settled(found)) {
+                return true;
+            }
+        }
+    }
+
+    return false;
+}
+
+
 /*
  * Finds the key's entry (true), or else the entry to take over (false): one
  * that lost its owner half way, or the one that owes least.
@@ -168,6 +193,10 @@ find(struct limits *table, const uint64_t hash[2], struct place *found)
     struct place   here, least, torn;
 
     line = line_of(table, hash);
+
+    if (find_known(line, hash, found)) {
+        return true;
+    }
 
     for (patience = PATIENCE; /* void */ ; patience--) {
         least.entry = NULL;
@@ -282,62 +311,53 @@ debt_at(uint64_t word, int64_t now)
 }
 
 
-static bool
-look(struct limits_charge *charge, int64_t now)
-{
-    struct place  place;
-
-    if (!find(charge->table, charge->hash, &place)) {
-        return fits(charge, 0);
-    }
-
-    return fits(charge, debt_at(place.word, now));
-}
-
+/*
+ * Charges what fits() found to fit the place that find() found.  If somebody
+ * else was there meanwhile, both are asked again.
+ */
 
 static bool
-change(struct limits_charge *charge, int64_t now)
+change(struct limits_charge *charge, bool known, struct place *place,
+    int64_t now)
 {
-    bool           known;
-    int64_t        debt, time;
-    uint64_t       generation, word;
-    struct place   place;
+    int64_t   debt, time;
+    uint64_t  generation, word;
 
     for ( ;; ) {
-        known = find(charge->table, charge->hash, &place);
-        debt = known ? debt_at(place.word, now) : 0;
-
-        if (!fits(charge, debt)) {
-            return false;
-        }
-
+        debt = known ? debt_at(place->word, now) : 0;
         time = now + debt + charge->rate.period * charge->cost;
 
         if (time > TIME_MAX) {
             return true;
         }
 
-        generation = generation_of(place.word) + !known;
-        word = place.word;
+        generation = generation_of(place->word) + !known;
+        word = place->word;
 
-        if (!atomic_compare_exchange_strong_explicit(&place.entry->word,
+        if (atomic_compare_exchange_strong_explicit(&place->entry->word,
                 &word, word_of(time, generation),
                 memory_order_acq_rel, memory_order_acquire))
         {
-            continue;
+            break;
         }
 
-        if (!known) {
-            if (debt_at(place.word, now) > 0) {
-                atomic_fetch_add_explicit(&charge->table->evicted, 1,
-                                          memory_order_relaxed);
-            }
+        known = find(charge->table, charge->hash, place);
 
-            publish(&place, fingerprint_of(charge->hash), generation);
+        if (!fits(charge, known ? debt_at(place->word, now) : 0)) {
+            return false;
         }
-
-        return true;
     }
+
+    if (!known) {
+        if (debt_at(place->word, now) > 0) {
+            atomic_fetch_add_explicit(&charge->table->evicted, 1,
+                                      memory_order_relaxed);
+        }
+
+        publish(place, fingerprint_of(charge->hash), generation);
+    }
+
+    return true;
 }
 
 
@@ -462,25 +482,45 @@ limits_attach(void *memory, size_t size)
 
 
 void
-limits_hash(const struct limits *table, const void *name, size_t name_size,
-    const void *key, size_t key_size, uint64_t hash[2])
+limits_policy(const struct limits *table, const void *name, size_t n,
+    uint8_t secret[SIPHASH_KEY_SIZE])
 {
-    uint64_t  secret[2];
+    uint64_t  hash[2];
 
     /* a hash of the name keys the hash of the key: no two pairs of name and
      * key read alike, however long they are */
 
-    siphash128(table->secret, name, name_size, secret);
-    siphash128((const uint8_t *) secret, key, key_size, hash);
+    siphash128(table->secret, name, n, hash);
+    memcpy(secret, hash, SIPHASH_KEY_SIZE);
+}
+
+
+void
+limits_key(const uint8_t secret[SIPHASH_KEY_SIZE], const void *key, size_t n,
+    uint64_t hash[2])
+{
+    siphash128(secret, key, n, hash);
+}
+
+
+void
+limits_hash(const struct limits *table, const void *name, size_t name_size,
+    const void *key, size_t key_size, uint64_t hash[2])
+{
+    uint8_t  secret[SIPHASH_KEY_SIZE];
+
+    limits_policy(table, name, name_size, secret);
+    limits_key(secret, key, key_size, hash);
 }
 
 
 bool
 limits_decide(struct limits_charge *charges, size_t n, int64_t now)
 {
-    bool      passed;
-    size_t    i;
-    int64_t   since[LIMITS_PER_DECISION];
+    bool          passed, known[LIMITS_PER_DECISION];
+    size_t        i;
+    int64_t       since[LIMITS_PER_DECISION];
+    struct place  places[LIMITS_PER_DECISION];
 
     passed = true;
 
@@ -491,7 +531,11 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
         since[i] = now > charges[i].table->began
                    ? now - charges[i].table->began : 0;
 
-        if (!look(&charges[i], since[i])) {
+        known[i] = find(charges[i].table, charges[i].hash, &places[i]);
+
+        if (!fits(&charges[i],
+                  known[i] ? debt_at(places[i].word, since[i]) : 0))
+        {
             passed = false;
         }
     }
@@ -505,7 +549,7 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
     }
 
     for (i = 0; i < n; i++) {
-        if (change(&charges[i], since[i])) {
+        if (change(&charges[i], known[i], &places[i], since[i])) {
             continue;
         }
 

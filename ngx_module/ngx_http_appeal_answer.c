@@ -10,9 +10,6 @@
 
 #define NGX_HTTP_APPEAL_CHALLENGE_LEN  128
 
-/* beside the name: quotes, ;q=..;w=.. or ;r=..;t=.., comma and space */
-#define NGX_HTTP_APPEAL_POLICY_LEN  (2 * NGX_INT64_LEN + 12)
-
 
 static ngx_int_t ngx_http_appeal_send_problem(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_uint_t status);
@@ -157,7 +154,7 @@ static ngx_int_t
 ngx_http_appeal_send_problem(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_uint_t status)
 {
-    u_char                      *body;
+    char                         body[PROBLEM_SIZE];
     ngx_str_t                    tag;
     struct problem               problem;
     ngx_http_complex_value_t     cv;
@@ -204,15 +201,15 @@ ngx_http_appeal_send_problem(ngx_http_request_t *r,
         }
     }
 
-    body = ngx_pnalloc(r->pool, PROBLEM_SIZE);
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    cv.value.len = problem_write(body, PROBLEM_SIZE, &problem);
+    cv.value.data = ngx_pnalloc(r->pool, cv.value.len + 1);
 
-    if (body == NULL) {
+    if (cv.value.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
-    cv.value.data = body;
-    cv.value.len = problem_write((char *) body, PROBLEM_SIZE, &problem);
+    ngx_memcpy(cv.value.data, body, cv.value.len);
 
     tag.data = (u_char *) problem_language_tag(problem.language);
     tag.len = ngx_strlen(tag.data);
@@ -450,22 +447,16 @@ ngx_http_appeal_header_filter(ngx_http_request_t *r)
 }
 
 
-static int64_t
-ngx_http_appeal_seconds(int64_t ns)
-{
-    return (ns + 999999999) / 1000000000;
-}
-
-
-/* RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10 */
+/* RateLimit-Policy and RateLimit */
 
 static ngx_int_t
 ngx_http_appeal_add_limits(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 {
-    u_char                     *p, *s;
+    char                       *p, *s;
     size_t                      len;
-    ngx_str_t                   policy, limit, *name;
+    ngx_str_t                   policy, state;
     ngx_uint_t                  i, n;
+    struct ratelimit           *item, own;
     struct limits_charge       *charge;
     ngx_http_appeal_charged_t  *charged;
 
@@ -474,7 +465,7 @@ ngx_http_appeal_add_limits(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
     len = 0;
 
     for (i = 0; i < n; i++) {
-        len += charged[i].limit->name.len + NGX_HTTP_APPEAL_POLICY_LEN;
+        len += charged[i].limit->item.name + RATELIMIT_STATE_SIZE + 2;
     }
 
     policy.data = ngx_pnalloc(r->pool, 2 * len);
@@ -483,31 +474,45 @@ ngx_http_appeal_add_limits(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    limit.data = policy.data + len;
-    p = policy.data;
-    s = limit.data;
+    state.data = policy.data + len;
+    p = (char *) policy.data;
+    s = (char *) state.data;
 
     for (i = 0; i < n; i++) {
-        name = &charged[i].limit->name;
         charge = &charged[i].charge;
+        item = &charged[i].limit->item;
 
-        p = ngx_sprintf(p, "%s\"%V\";q=%L;w=%L", i ? ", " : "", name,
-                        charge->rate.burst,
-                        ngx_http_appeal_seconds(charge->rate.period
-                                                * charge->rate.burst));
+        if (charge->rate.period != charged[i].limit->rate.period
+            || charge->rate.burst != charged[i].limit->rate.burst)
+        {
+            if (!ngx_http_appeal_make_item(&own, charged[i].limit,
+                                           &charge->rate))
+            {
+                return NGX_ERROR;
+            }
 
-        s = ngx_sprintf(s, "%s\"%V\";r=%L;t=%L", i ? ", " : "", name,
-                        charge->remaining,
-                        ngx_http_appeal_seconds(charge->refused
-                                                ? charge->retry
-                                                : charge->full));
+            item = &own;
+        }
+
+        if (i > 0) {
+            *p++ = ',';
+            *p++ = ' ';
+            *s++ = ',';
+            *s++ = ' ';
+        }
+
+        p = (char *) ngx_cpymem(p, item->text, item->n);
+        s = ratelimit_put_state(s, item, charge->remaining,
+                                ratelimit_seconds(charge->refused
+                                                  ? charge->retry
+                                                  : charge->full));
     }
 
-    policy.len = p - policy.data;
-    limit.len = s - limit.data;
+    policy.len = (u_char *) p - policy.data;
+    state.len = (u_char *) s - state.data;
 
     if (ngx_http_appeal_add_header(r, "RateLimit-Policy", &policy) == NULL
-        || ngx_http_appeal_add_header(r, "RateLimit", &limit) == NULL)
+        || ngx_http_appeal_add_header(r, "RateLimit", &state) == NULL)
     {
         return NGX_ERROR;
     }
@@ -521,13 +526,13 @@ ngx_http_appeal_add_retry(ngx_http_request_t *r, int64_t seconds)
 {
     ngx_str_t  value;
 
-    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    value.data = ngx_pnalloc(r->pool, DECIMAL_SIZE);
 
     if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "%L", seconds) - value.data;
+    value.len = decimal_write((char *) value.data, seconds);
 
     return ngx_http_appeal_add_header(r, "Retry-After", &value) == NULL
            ? NGX_ERROR : NGX_OK;

@@ -144,8 +144,7 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
             charges[n].cost = ngx_min(limit[i].cost, ctx->rate.burst);
         }
 
-        limits_hash(charges[n].table, limit[i].name.data, limit[i].name.len,
-                    key.data, key.len, charges[n].hash);
+        limits_key(limit[i].secret, key.data, key.len, charges[n].hash);
 
         asked[n++] = &limit[i];
     }
@@ -462,8 +461,9 @@ ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                           *rv;
     ngx_str_t                      *value, s;
     ngx_uint_t                      i;
-    ngx_http_appeal_limit_t        *limit;
+    ngx_http_appeal_limit_t        *limit, **limits;
     ngx_http_appeal_limit_param_t  *param;
+    ngx_http_appeal_main_conf_t    *amcf;
 
     if (alcf->limits == NULL) {
         alcf->limits = ngx_array_create(cf->pool, LIMITS_PER_DECISION,
@@ -478,12 +478,19 @@ ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is given too often, eight limits are the most in one place";
     }
 
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+
     value = cf->args->elts;
     limit = ngx_array_push(alcf->limits);
+    limits = ngx_array_push(&amcf->limits);
 
-    if (limit == NULL) {
+    if (limit == NULL || limits == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    /* it stays where it is: there is room for all that are allowed */
+
+    *limits = limit;
 
     ngx_memzero(limit, sizeof(ngx_http_appeal_limit_t));
     limit->source = NGX_CONF_UNSET_UINT;
@@ -746,5 +753,50 @@ ngx_http_appeal_check_limit(ngx_conf_t *cf, ngx_array_t *limits,
         return "has a cost that its burst can never pay";
     }
 
+    if (!ngx_http_appeal_make_item(&limit->item, limit, &limit->rate)) {
+        return "has a name that no header can hold";
+    }
+
     return NGX_CONF_OK;
+}
+
+
+/* What is in RateLimit-Policy if the limit has this rate. */
+
+ngx_uint_t
+ngx_http_appeal_make_item(struct ratelimit *item,
+    ngx_http_appeal_limit_t *limit, struct limits_rate *rate)
+{
+    return ratelimit_make(item, (char *) limit->name.data, limit->name.len,
+                          rate->burst,
+                          ratelimit_seconds(rate->period * rate->burst));
+}
+
+
+/* When all zones are there: what the keys of each policy are hashed under. */
+
+ngx_int_t
+ngx_http_appeal_init_limits(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                     i;
+    ngx_http_appeal_zone_t        *zone;
+    ngx_http_appeal_limit_t      **limits;
+    ngx_http_appeal_main_conf_t   *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_appeal_module);
+
+    if (amcf == NULL) {
+        return NGX_OK;
+    }
+
+    limits = amcf->limits.elts;
+
+    for (i = 0; i < amcf->limits.nelts; i++) {
+        zone = limits[i]->zone->data;
+
+        limits_policy(zone->table, limits[i]->name.data, limits[i]->name.len,
+                      limits[i]->secret);
+    }
+
+    return NGX_OK;
 }

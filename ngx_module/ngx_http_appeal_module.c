@@ -234,7 +234,7 @@ ngx_module_t  ngx_http_appeal_module = {
     ngx_http_appeal_commands,              /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_appeal_init_limits,           /* init module */
     NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -633,7 +633,9 @@ ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
     if (ngx_array_init(&amcf->files, cf->pool, 4,
                        sizeof(ngx_http_appeal_file_t *)) != NGX_OK
         || ngx_array_init(&amcf->zones, cf->pool, 4,
-                          sizeof(ngx_shm_zone_t *)) != NGX_OK)
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->limits, cf->pool, 8,
+                          sizeof(ngx_http_appeal_limit_t *)) != NGX_OK)
     {
         return NULL;
     }

@@ -8,11 +8,13 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "decimal.h"
 #include "jwks.h"
 #include "jws.h"
 #include "keys.h"
 #include "limits.h"
 #include "problem.h"
+#include "ratelimit.h"
 #include "revoked.h"
 #include "siphash.h"
 #include "tokens.h"
@@ -100,6 +102,8 @@ typedef struct {
     struct limits_rate             rate;
     int64_t                        cost;
     ngx_uint_t                     only;        /* methods */
+    u_char                         secret[SIPHASH_KEY_SIZE];
+    struct ratelimit               item;        /* of RateLimit-Policy */
 } ngx_http_appeal_limit_t;
 
 
@@ -152,6 +156,7 @@ typedef struct {
 typedef struct {
     ngx_array_t                    files;       /* ngx_http_appeal_file_t * */
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
+    ngx_array_t                    limits;      /* ngx_http_appeal_limit_t * */
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
     struct jws                    *jws;         /* room to judge a token */
@@ -266,6 +271,9 @@ ngx_int_t ngx_http_appeal_identify_token(ngx_http_request_t *r,
 char *ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_appeal_init_limits(ngx_cycle_t *cycle);
+ngx_uint_t ngx_http_appeal_make_item(struct ratelimit *item,
+    ngx_http_appeal_limit_t *limit, struct limits_rate *rate);
 ngx_int_t ngx_http_appeal_charge(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     enum problem_reason *reason);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decimal.h"
+
 /* languages of one header that are told apart by their order */
 #define RANKS  1000
 
@@ -411,31 +413,38 @@ put_text(struct writer *writer, const char *text)
 static void
 put_number(struct writer *writer, int64_t number)
 {
-    char  text[24];
+    char  text[DECIMAL_SIZE];
 
-    snprintf(text, sizeof(text), "%lld", (long long) number);
-    put_text(writer, text);
+    put(writer, text, decimal_write(text, (uint64_t) number));
+}
+
+
+static bool
+plain(char c)
+{
+    return c != '"' && c != '\\' && c != 0x7f && (unsigned char) c >= 0x20;
 }
 
 
 static void
 put_string(struct writer *writer, const char *p, size_t n)
 {
-    char           escaped[8];
-    size_t         i;
-    unsigned char  c;
+    char    escaped[8];
+    size_t  i, run;
 
     put(writer, "\"", 1);
 
-    for (i = 0; i < n; i++) {
-        c = (unsigned char) p[i];
+    for (i = 0; i < n; i += run) {
 
-        if (c == '"' || c == '\\' || c < 0x20 || c == 0x7f) {
-            snprintf(escaped, sizeof(escaped), "\\u%04x", c);
+        for (run = 0; i + run < n && plain(p[i + run]); run++) { /* void */ }
+
+        put(writer, p + i, run);
+
+        if (i + run < n) {
+            snprintf(escaped, sizeof(escaped), "\\u%04x",
+                     (unsigned char) p[i + run]);
             put_text(writer, escaped);
-
-        } else {
-            put(writer, p + i, 1);
+            run++;
         }
     }
 
@@ -443,13 +452,16 @@ put_string(struct writer *writer, const char *p, size_t n)
 }
 
 
+/* A member whose value is one of the texts above: nothing is to be escaped. */
+
 static void
 put_member(struct writer *writer, const char *name, const char *value)
 {
-    put_text(writer, ",");
-    put_string(writer, name, strlen(name));
-    put_text(writer, ":");
-    put_string(writer, value, strlen(value));
+    put_text(writer, ",\"");
+    put_text(writer, name);
+    put_text(writer, "\":\"");
+    put_text(writer, value);
+    put_text(writer, "\"");
 }
 
 

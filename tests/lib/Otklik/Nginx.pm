@@ -27,7 +27,7 @@ my $owner = $$;
 my $json = JSON::PP->new->utf8->canonical;
 
 sub nginx_dir { return "$dir" }
-sub nginx_url { return "http://127.0.0.1:$port" }
+sub nginx_url { $port //= free_port(); return "http://127.0.0.1:$port" }
 
 sub write_to { my ($name, $text) = @_; open my $out, '>:raw', "$dir/$name" or die "$dir/$name: $!"; print {$out} $text; close $out or die $!; return "$dir/$name" }
 
