@@ -10,6 +10,8 @@
 
 #define REGION_MAX  999
 
+#define SOURCE_MAX  2048             /* bytes, a hundred networks and more */
+
 struct keys {
     struct key  *list;           /* sorted by prefix */
     size_t       count;
@@ -35,6 +37,7 @@ struct attribute {
     const char  *name;
     bool       (*set)(struct key *key, struct word value);
     bool         required;
+    size_t       most;               /* bytes */
     const char  *wrong;
 };
 
@@ -43,25 +46,31 @@ static bool set_subject(struct key *key, struct word value);
 static bool set_roles(struct key *key, struct word value);
 static bool set_region(struct key *key, struct word value);
 static bool set_body(struct key *key, struct word value);
+static bool set_hook(struct key *key, struct word value);
+static bool set_source(struct key *key, struct word value);
 static bool set_rate(struct key *key, struct word value);
 static bool set_burst(struct key *key, struct word value);
 static bool set_expires(struct key *key, struct word value);
 
 
 static const struct attribute  attributes[] = {
-    { "subject", set_subject, true,
+    { "subject", set_subject, true, KEYS_VALUE_MAX,
       "subject is not 1 to 128 of A-Z a-z 0-9 . _ : @ -" },
-    { "roles", set_roles, true,
+    { "roles", set_roles, true, KEYS_VALUE_MAX,
       "roles is not a comma list of names of a-z 0-9 _" },
-    { "region", set_region, true,
+    { "region", set_region, true, KEYS_VALUE_MAX,
       "region is not a number from 1 to 999" },
-    { "body", set_body, false,
+    { "body", set_body, false, KEYS_VALUE_MAX,
       "body is not 1 to 128 of A-Z a-z 0-9 . _ : @ -" },
-    { "rate", set_rate, false,
+    { "hook", set_hook, false, KEYS_VALUE_MAX,
+      "hook is not a name of a-z 0-9 _" },
+    { "source", set_source, false, SOURCE_MAX,
+      "source is not a comma list of addresses and networks" },
+    { "rate", set_rate, false, KEYS_VALUE_MAX,
       "rate is not like 100r/s, 30r/m, 500r/h or 1000r/d" },
-    { "burst", set_burst, false,
+    { "burst", set_burst, false, KEYS_VALUE_MAX,
       "burst is not a number from 1 to 999999999" },
-    { "expires", set_expires, false,
+    { "expires", set_expires, false, KEYS_VALUE_MAX,
       "expires is not a time like 2027-01-31T00:00:00Z" }
 };
 
@@ -87,6 +96,13 @@ is_name(char c)
 {
     return is_small(c) || (c >= 'A' && c <= 'Z')
            || (c != '\0' && strchr("._:@-", c) != NULL);
+}
+
+
+static bool
+is_token(char c)
+{
+    return is_small(c) || c == '_';
 }
 
 
@@ -143,7 +159,7 @@ set_roles(struct key *key, struct word value)
         if (value.p[i] != ',') {
             length++;
 
-            if (!is_small(value.p[i]) && value.p[i] != '_') {
+            if (!is_token(value.p[i])) {
                 return false;
             }
 
@@ -178,6 +194,24 @@ set_body(struct key *key, struct word value)
     key->body = value.p;
 
     return all(value.p, value.n, is_name);
+}
+
+
+static bool
+set_hook(struct key *key, struct word value)
+{
+    key->hook = value.p;
+
+    return all(value.p, value.n, is_token);
+}
+
+
+static bool
+set_source(struct key *key, struct word value)
+{
+    key->source = networks_parse_list(value.p, value.n);
+
+    return key->source != NULL;
 }
 
 
@@ -398,7 +432,7 @@ read_attribute(struct reader *reader, struct key *key, struct word word,
 
         *seen |= 1u << i;
 
-        if (value.n == 0 || value.n > KEYS_VALUE_MAX
+        if (value.n == 0 || value.n > attributes[i].most
             || !attributes[i].set(key, value))
         {
             return wrong(reader, attributes[i].wrong);
@@ -419,6 +453,7 @@ read_key(struct reader *reader, struct key *key, struct word word)
 
     memset(key, 0, sizeof(*key));
     key->body = "";
+    key->hook = "";
     key->expires = INT64_MAX;
 
     if (word.n != KEYS_PREFIX_SIZE || !all(word.p, word.n, is_small)) {
@@ -524,10 +559,12 @@ read_lines(struct keys *keys, size_t n, struct reader *reader)
         }
 
         if (!read_key(reader, &key, word)) {
+            networks_free(key.source);
             return false;
         }
 
         if (!append(keys, &key)) {
+            networks_free(key.source);
             return wrong(reader, "no memory");
         }
     }
@@ -607,8 +644,14 @@ failed:
 void
 keys_free(struct keys *keys)
 {
+    size_t  i;
+
     if (keys == NULL) {
         return;
+    }
+
+    for (i = 0; i < keys->count; i++) {
+        networks_free(keys->list[i].source);
     }
 
     EVP_MD_free(keys->sha256);

@@ -6,7 +6,8 @@
  *
  *   k3f9x2ab 9f86…0a08 subject=mfc roles=integrator region=67 rate=100r/s
  *
- * The key itself reads otk_<prefix>_<secret> and is in no file.
+ * The key itself reads otk_<prefix>_<secret> and is in no file.  With hook= it
+ * is the secret of a hook, and no client's key.
  */
 
 #ifndef KEYS_H
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "limits.h"
+#include "networks.h"
 
 #define KEYS_PREFIX_SIZE  8
 #define KEYS_SECRET_SIZE  32
@@ -35,6 +37,8 @@ struct key {
     const char         *roles;       /* as all the strings here; with blanks */
     const char         *region;      /* "67" */
     const char         *body;        /* "" if the key is no body's */
+    const char         *hook;        /* the kind of hook it opens, else "" */
+    struct networks    *source;      /* where it may come from; NULL: all */
     struct limits_rate  rate;        /* period 0: the file gives none */
     int64_t             expires;     /* s since 1970, UTC; INT64_MAX: never */
 };

@@ -38,6 +38,9 @@
 #define LINE_SIZE     64
 #define LINE_ENTRIES  4
 
+/* lines that limits_owing() looks at: 4 MB */
+#define LINES_COUNTED  65536
+
 #define GENERATION_BITS  6
 #define GENERATION_MASK  ((UINT64_C(1) << GENERATION_BITS) - 1)
 
@@ -73,8 +76,9 @@ struct limits {
     struct line       lines[];
 };
 
-/* One key in one line, as it was read. */
+/* One key in one line, as it was read; not known: the entry to take over. */
 struct place {
+    bool              known;
     struct entry     *entry;
     uint64_t          tag;
     uint64_t          word;
@@ -114,6 +118,24 @@ fingerprint_of(const uint64_t hash[2])
 }
 
 
+/* What an entry owes, whoever it belongs to. */
+
+static int64_t
+owed(uint64_t word, int64_t now)
+{
+    return time_of(word) > now ? time_of(word) - now : 0;
+}
+
+
+/* What the key of a place owes. */
+
+static int64_t
+debt_at(const struct place *place, int64_t now)
+{
+    return place->known ? owed(place->word, now) : 0;
+}
+
+
 static bool
 settled(const struct place *place)
 {
@@ -124,6 +146,7 @@ settled(const struct place *place)
 static void
 read_place(struct place *place, struct entry *entry)
 {
+    place->known = false;
     place->entry = entry;
     place->tag = atomic_load_explicit(&entry->tag, memory_order_acquire);
     place->word = atomic_load_explicit(&entry->word, memory_order_acquire);
@@ -158,7 +181,7 @@ breathe(unsigned patience)
 /* The entry of a key that has one. */
 
 static inline bool
-find_known(struct line *line, const uint64_t hash[2], struct place *found)
+find_known(struct line *line, uint64_t fingerprint, struct place *found)
 {
     unsigned  i;
     uint64_t  tag;
@@ -167,12 +190,15 @@ find_known(struct line *line, const uint64_t hash[2], struct place *found)
         tag = atomic_load_explicit(&line->entries[i].tag,
                                    memory_order_acquire);
 
-        if (tag >> GENERATION_BITS == fingerprint_of(hash)) {
-            read_place(found, &line->entries[i]);
+        if (tag >> GENERATION_BITS != fingerprint) {
+            continue;
+        }
 
-            if (found->tag == tag && settled(found)) {
-                return true;
-            }
+        read_place(found, &line->entries[i]);
+
+        if (settled(found) && found->tag == tag) {
+            found->known = true;
+            return true;
         }
     }
 
@@ -181,24 +207,26 @@ find_known(struct line *line, const uint64_t hash[2], struct place *found)
 
 
 /*
- * Finds the key's entry (true), or else the entry to take over (false): one
- * that lost its owner half way, or the one that owes least.
+ * Finds the key's entry, or else the entry to take over: one that lost its
+ * owner half way, or the one that owes least.
  */
 
-static bool
+static void
 find(struct limits *table, const uint64_t hash[2], struct place *found)
 {
     unsigned       i, patience;
+    uint64_t       fingerprint;
     struct line   *line;
     struct place   here, least, torn;
 
     line = line_of(table, hash);
-
-    if (find_known(line, hash, found)) {
-        return true;
-    }
+    fingerprint = fingerprint_of(hash);
 
     for (patience = PATIENCE; /* void */ ; patience--) {
+        if (find_known(line, fingerprint, found)) {
+            return;
+        }
+
         least.entry = NULL;
         torn.entry = NULL;
 
@@ -208,9 +236,10 @@ find(struct limits *table, const uint64_t hash[2], struct place *found)
             if (!settled(&here)) {
                 torn = here;
 
-            } else if (here.tag >> GENERATION_BITS == fingerprint_of(hash)) {
+            } else if (here.tag >> GENERATION_BITS == fingerprint) {
+                here.known = true;
                 *found = here;
-                return true;
+                return;
 
             } else if (least.entry == NULL
                        || time_of(here.word) < time_of(least.word))
@@ -221,12 +250,12 @@ find(struct limits *table, const uint64_t hash[2], struct place *found)
 
         if (torn.entry == NULL) {
             *found = least;
-            return false;
+            return;
         }
 
         if (patience == 0) {
             *found = torn;
-            return false;
+            return;
         }
 
         breathe(patience);
@@ -304,34 +333,25 @@ not_charged(struct limits_charge *charge)
 }
 
 
-static int64_t
-debt_at(uint64_t word, int64_t now)
-{
-    return time_of(word) > now ? time_of(word) - now : 0;
-}
-
-
 /*
- * Charges what fits() found to fit the place that find() found.  If somebody
- * else was there meanwhile, both are asked again.
+ * Charges what fits() found to fit.  If somebody else was there meanwhile,
+ * both are asked again.
  */
 
 static bool
-change(struct limits_charge *charge, bool known, struct place *place,
-    int64_t now)
+change(struct limits_charge *charge, struct place *place, int64_t now)
 {
-    int64_t   debt, time;
+    int64_t   time;
     uint64_t  generation, word;
 
     for ( ;; ) {
-        debt = known ? debt_at(place->word, now) : 0;
-        time = now + debt + charge->rate.period * charge->cost;
+        time = now + debt_at(place, now) + charge->rate.period * charge->cost;
 
         if (time > TIME_MAX) {
             return true;
         }
 
-        generation = generation_of(place->word) + !known;
+        generation = generation_of(place->word) + !place->known;
         word = place->word;
 
         if (atomic_compare_exchange_strong_explicit(&place->entry->word,
@@ -341,15 +361,15 @@ change(struct limits_charge *charge, bool known, struct place *place,
             break;
         }
 
-        known = find(charge->table, charge->hash, place);
+        find(charge->table, charge->hash, place);
 
-        if (!fits(charge, known ? debt_at(place->word, now) : 0)) {
+        if (!fits(charge, debt_at(place, now))) {
             return false;
         }
     }
 
-    if (!known) {
-        if (debt_at(place->word, now) > 0) {
+    if (!place->known) {
+        if (owed(place->word, now) > 0) {
             atomic_fetch_add_explicit(&charge->table->evicted, 1,
                                       memory_order_relaxed);
         }
@@ -370,7 +390,13 @@ give_back(const struct limits_charge *charge)
     uint64_t       word;
     struct place   place;
 
-    while (find(charge->table, charge->hash, &place)) {
+    for ( ;; ) {
+        find(charge->table, charge->hash, &place);
+
+        if (!place.known) {
+            return;
+        }
+
         time = time_of(place.word) - charge->rate.period * charge->cost;
         word = place.word;
 
@@ -514,42 +540,80 @@ limits_hash(const struct limits *table, const void *name, size_t name_size,
 }
 
 
-bool
-limits_decide(struct limits_charge *charges, size_t n, int64_t now)
+static int64_t
+since_began(const struct limits *table, int64_t now)
 {
-    bool          passed, known[LIMITS_PER_DECISION];
-    size_t        i;
-    int64_t       since[LIMITS_PER_DECISION];
-    struct place  places[LIMITS_PER_DECISION];
+    return now > table->began ? now - table->began : 0;
+}
+
+
+/* Asks them all where they are; nothing is charged yet. */
+
+static bool
+look(struct limits_charge *charges, struct place *places, size_t n,
+    int64_t now)
+{
+    bool     passed;
+    size_t   i;
 
     passed = true;
 
-    /* look first: a request that one limit refuses must not stand in the way
-     * of others at the rest, not even for a moment */
-
     for (i = 0; i < n; i++) {
-        since[i] = now > charges[i].table->began
-                   ? now - charges[i].table->began : 0;
+        find(charges[i].table, charges[i].hash, &places[i]);
 
-        known[i] = find(charges[i].table, charges[i].hash, &places[i]);
-
-        if (!fits(&charges[i],
-                  known[i] ? debt_at(places[i].word, since[i]) : 0))
+        if (!fits(&charges[i], debt_at(&places[i],
+                                       since_began(charges[i].table, now))))
         {
             passed = false;
         }
     }
 
-    if (!passed) {
-        for (i = 0; i < n; i++) {
-            not_charged(&charges[i]);
-        }
+    return passed;
+}
 
+
+static void
+none_charged(struct limits_charge *charges, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        not_charged(&charges[i]);
+    }
+}
+
+
+bool
+limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+{
+    bool          passed;
+    struct place  places[LIMITS_PER_DECISION];
+
+    passed = look(charges, places, n, now);
+    none_charged(charges, n);
+
+    return passed;
+}
+
+
+bool
+limits_decide(struct limits_charge *charges, size_t n, int64_t now)
+{
+    size_t        i;
+    struct place  places[LIMITS_PER_DECISION];
+
+    /* look first: a request that one limit refuses must not stand in the way
+     * of others at the rest, not even for a moment */
+
+    if (!look(charges, places, n, now)) {
+        none_charged(charges, n);
         return false;
     }
 
     for (i = 0; i < n; i++) {
-        if (change(&charges[i], known[i], &places[i], since[i])) {
+        if (change(&charges[i], &places[i],
+                   since_began(charges[i].table, now)))
+        {
             continue;
         }
 
@@ -557,9 +621,7 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
             give_back(&charges[i]);
         }
 
-        for (i = 0; i < n; i++) {
-            not_charged(&charges[i]);
-        }
+        none_charged(charges, n);
 
         return false;
     }
@@ -578,12 +640,13 @@ limits_capacity(const struct limits *table)
 uint64_t
 limits_owing(const struct limits *table, int64_t now)
 {
-    uint64_t             i, j, n, word;
+    uint64_t             i, j, n, word, lines;
     const struct entry  *entry;
 
     n = 0;
+    lines = table->nlines < LINES_COUNTED ? table->nlines : LINES_COUNTED;
 
-    for (i = 0; i < table->nlines; i++) {
+    for (i = 0; i < lines; i++) {
         for (j = 0; j < LINE_ENTRIES; j++) {
             entry = &table->lines[i].entries[j];
             word = atomic_load_explicit(&entry->word, memory_order_relaxed);
@@ -591,7 +654,9 @@ limits_owing(const struct limits *table, int64_t now)
         }
     }
 
-    return n;
+    /* a keyed hash spreads the keys: the other lines are like these */
+
+    return n * table->nlines / lines;
 }
 
 

@@ -256,10 +256,22 @@ ngx_http_appeal_fill_policies(struct problem *problem,
 }
 
 
-/* A flood of refusals must not become a flood of log lines. */
-
 static void
 ngx_http_appeal_log_refusal(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
+{
+    if (ngx_http_appeal_may_log(r)) {
+        ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                      "refused: %V, subject \"%V\", retry after %L s",
+                      &ctx->reason, &ctx->subject,
+                      ngx_http_appeal_retry_after(ctx));
+    }
+}
+
+
+/* A flood of refusals must not become a flood of log lines. */
+
+ngx_uint_t
+ngx_http_appeal_may_log(ngx_http_request_t *r)
 {
     ngx_http_appeal_counters_t   *counters;
     ngx_http_appeal_main_conf_t  *amcf;
@@ -282,15 +294,12 @@ ngx_http_appeal_log_refusal(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         counters = ngx_http_appeal_counters(amcf);
         ngx_http_appeal_count(counters->not_logged);
         amcf->log_dropped++;
-        return;
+        return 0;
     }
 
     amcf->log_lines++;
 
-    ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
-                  "refused: %V, subject \"%V\", retry after %L s",
-                  &ctx->reason, &ctx->subject,
-                  ngx_http_appeal_retry_after(ctx));
+    return 1;
 }
 
 
@@ -342,6 +351,7 @@ ngx_http_appeal_log_handler(ngx_http_request_t *r, ngx_http_request_t *sr,
     for (p = uri.data; p < end && *p != '?' && *p != '#'; p++) { /* void */ }
 
     uri.len = p - uri.data;
+    ngx_http_appeal_hide_secret(r, &uri);
     p = ngx_slprintf(buf, last, ", request: \"%V %V\"", &r->method_name, &uri);
 
     ctx = ngx_http_appeal_find_ctx(r);

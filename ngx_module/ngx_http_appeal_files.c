@@ -30,6 +30,10 @@ static void *ngx_http_appeal_parse_revoked(const char *text, size_t n,
     u_char *why);
 static void ngx_http_appeal_free_revoked(void *data);
 static size_t ngx_http_appeal_count_revoked(void *data);
+static void *ngx_http_appeal_parse_networks(const char *text, size_t n,
+    u_char *why);
+static void ngx_http_appeal_free_networks(void *data);
+static size_t ngx_http_appeal_count_networks(void *data);
 
 
 ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type = {
@@ -39,6 +43,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type = {
     ngx_http_appeal_free_keys,
     ngx_http_appeal_count_keys,
     NULL,
+    "keys",
     offsetof(ngx_http_appeal_counters_t, keys_loaded),
     offsetof(ngx_http_appeal_counters_t, keys_broken)
 };
@@ -51,6 +56,7 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_jwks_type = {
     ngx_http_appeal_free_jwks,
     ngx_http_appeal_count_jwks,
     ngx_http_appeal_secret_jwks,
+    "jwt_keys",
     offsetof(ngx_http_appeal_counters_t, jwks_loaded),
     offsetof(ngx_http_appeal_counters_t, jwks_broken)
 };
@@ -63,8 +69,22 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type = {
     ngx_http_appeal_free_revoked,
     ngx_http_appeal_count_revoked,
     NULL,
+    "jwt_revoked",
     offsetof(ngx_http_appeal_counters_t, revoked_loaded),
     offsetof(ngx_http_appeal_counters_t, revoked_broken)
+};
+
+
+ngx_http_appeal_file_type_t  ngx_http_appeal_networks_type = {
+    "networks",
+    NETWORKS_FILE_MAX,
+    ngx_http_appeal_parse_networks,
+    ngx_http_appeal_free_networks,
+    ngx_http_appeal_count_networks,
+    NULL,
+    "networks",
+    offsetof(ngx_http_appeal_counters_t, networks_loaded),
+    offsetof(ngx_http_appeal_counters_t, networks_broken)
 };
 
 
@@ -140,6 +160,7 @@ ngx_http_appeal_current(ngx_http_request_t *r, ngx_http_appeal_file_t *file)
 
     file->type->free(file->data);
     file->data = data;
+    file->since = file->changed.tv_sec;
 
     return data;
 }
@@ -313,6 +334,8 @@ ngx_http_appeal_file(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    file->since = file->changed.tv_sec;
+
     *files = file;
     *field = file;
 
@@ -428,4 +451,35 @@ static size_t
 ngx_http_appeal_count_revoked(void *data)
 {
     return revoked_count(data);
+}
+
+
+static void *
+ngx_http_appeal_parse_networks(const char *text, size_t n, u_char *why)
+{
+    struct networks        *networks;
+    struct networks_error   error;
+
+    networks = networks_parse(text, n, &error);
+
+    if (networks == NULL) {
+        (void) ngx_snprintf(why, NGX_HTTP_APPEAL_WHY_LEN, "line %ui: %s%Z",
+                            (ngx_uint_t) error.line, error.what);
+    }
+
+    return networks;
+}
+
+
+static void
+ngx_http_appeal_free_networks(void *data)
+{
+    networks_free(data);
+}
+
+
+static size_t
+ngx_http_appeal_count_networks(void *data)
+{
+    return networks_count(data);
 }

@@ -15,12 +15,12 @@
 #define NGX_HTTP_APPEAL_CLAIMS       3
 
 
-/* The data of a shared memory zone that holds verified tokens. */
+/* The data of a zone that holds verified tokens. */
 
 typedef struct {
+    ngx_http_appeal_memory_t       memory;
     struct tokens                 *table;
-    size_t                         size;
-} ngx_http_appeal_memory_t;
+} ngx_http_appeal_tokens_t;
 
 
 static ngx_uint_t ngx_http_appeal_find_bearer(ngx_http_request_t *r,
@@ -37,8 +37,7 @@ static ngx_int_t ngx_http_appeal_accept_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     struct jws_identity *identity);
 
-static struct tokens *ngx_http_appeal_memory(ngx_http_appeal_jwt_t *jwt);
-static ngx_int_t ngx_http_appeal_init_memory(ngx_shm_zone_t *shm_zone,
+static ngx_int_t ngx_http_appeal_init_tokens(ngx_shm_zone_t *shm_zone,
     void *data);
 static char *ngx_http_appeal_check_jwt(ngx_conf_t *cf,
     ngx_http_appeal_loc_conf_t *conf);
@@ -74,7 +73,7 @@ static ngx_str_t  ngx_http_appeal_claim_names[NGX_HTTP_APPEAL_CLAIMS] = {
 
 
 /* a tag of its own: no limit can be given such a zone */
-static ngx_uint_t  ngx_http_appeal_memory_tag;
+static ngx_uint_t  ngx_http_appeal_tokens_tag;
 
 
 /* How many tokens a request holds, at the first place that has any. */
@@ -188,7 +187,7 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
     jwt = alcf->jwt;
     keys = ngx_http_appeal_current(r, jwt->keys);
     revoked = jwt->revoked ? ngx_http_appeal_current(r, jwt->revoked) : NULL;
-    tokens = ngx_http_appeal_memory(jwt);
+    tokens = jwt->memory ? ngx_http_appeal_memory_tokens(jwt->memory) : NULL;
 
     if (tokens != NULL
         && ngx_http_appeal_remembers(jwt, tokens, text, hash, &room, &token)
@@ -209,6 +208,14 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
         identity.body.n = token.n[TOKENS_BODY];
 
         return ngx_http_appeal_accept_token(r, ctx, alcf, &identity);
+    }
+
+    if (ngx_http_appeal_peek(r, ctx, alcf, reason) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (*reason != PROBLEM_NO_REASON) {
+        return NGX_OK;
     }
 
     verdict = jws_check(amcf->jws, keys, revoked, &jwt->policy,
@@ -309,75 +316,49 @@ ngx_http_appeal_accept_token(ngx_http_request_t *r,
 }
 
 
-static struct tokens *
-ngx_http_appeal_memory(ngx_http_appeal_jwt_t *jwt)
+struct tokens *
+ngx_http_appeal_memory_tokens(ngx_shm_zone_t *shm_zone)
 {
-    ngx_http_appeal_memory_t  *memory;
+    ngx_http_appeal_tokens_t  *tokens;
 
-    if (jwt->memory == NULL) {
-        return NULL;
-    }
+    tokens = shm_zone->data;
 
-    memory = jwt->memory->data;
-
-    return memory->table;
+    return tokens->table;
 }
 
 
 static ngx_int_t
-ngx_http_appeal_init_memory(ngx_shm_zone_t *shm_zone, void *data)
+ngx_http_appeal_init_tokens(ngx_shm_zone_t *shm_zone, void *data)
 {
-    void                      *memory;
-    size_t                     size;
+    void                      *p;
     u_char                     secret[SIPHASH_KEY_SIZE];
-    ngx_slab_pool_t           *shpool;
-    ngx_http_appeal_memory_t  *sh;
+    ngx_log_t                 *log;
+    ngx_http_appeal_tokens_t  *tokens;
 
-    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    tokens = shm_zone->data;
+    log = shm_zone->shm.log;
 
-    if (data || shm_zone->shm.exists) {
-        sh = shpool->data;
+    p = ngx_http_appeal_memory_take(&tokens->memory, log);
 
-        if (tokens_attach(sh->table, sh->size) == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                          "the zone \"%V\" was made by another version of "
-                          "the module, stop and start instead of reloading",
-                          &shm_zone->shm.name);
-            return NGX_ERROR;
+    if (p != NULL) {
+        tokens->table = tokens_attach(p, tokens->memory.size);
+
+        if (tokens->table != NULL) {
+            return NGX_OK;
         }
-
-        shm_zone->data = sh;
-
-        return NGX_OK;
     }
 
-    sh = ngx_slab_calloc(shpool, sizeof(ngx_http_appeal_memory_t));
+    p = ngx_http_appeal_memory_make(&tokens->memory, log);
 
-    if (sh == NULL) {
+    if (p == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
         return NGX_ERROR;
     }
 
-    /* all that is left, in one piece, for it was never used */
+    tokens->table = tokens_create(p, tokens->memory.size, secret);
 
-    size = shpool->pfree * ngx_pagesize;
-    memory = ngx_slab_alloc(shpool, size);
-
-    if (memory == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
-        return NGX_ERROR;
-    }
-
-    sh->size = size;
-    sh->table = tokens_create(memory, size, secret);
     ngx_explicit_memzero(secret, sizeof(secret));
 
-    if (sh->table == NULL) {
-        return NGX_ERROR;
-    }
-
-    shpool->data = sh;
-    shm_zone->data = sh;
-
-    return NGX_OK;
+    return tokens->table != NULL ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -386,9 +367,12 @@ ngx_http_appeal_jwt_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_appeal_loc_conf_t *alcf = conf;
 
-    u_char     *colon;
-    ssize_t     bytes;
-    ngx_str_t  *value, name, size;
+    u_char                        *colon;
+    ssize_t                        bytes;
+    ngx_str_t                     *value, name, size;
+    ngx_shm_zone_t               **zones;
+    ngx_http_appeal_tokens_t      *tokens;
+    ngx_http_appeal_main_conf_t   *amcf;
 
     if (alcf->jwt_memory != NGX_CONF_UNSET_PTR) {
         return "is duplicate";
@@ -418,14 +402,47 @@ ngx_http_appeal_jwt_memory(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    alcf->jwt_memory = ngx_shared_memory_add(cf, &name, bytes,
-                                             &ngx_http_appeal_memory_tag);
+    alcf->jwt_memory = ngx_shared_memory_add(cf, &name,
+                                             NGX_HTTP_APPEAL_NO_ZONE,
+                                             &ngx_http_appeal_tokens_tag);
 
     if (alcf->jwt_memory == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    alcf->jwt_memory->init = ngx_http_appeal_init_memory;
+    tokens = alcf->jwt_memory->data;
+
+    if (tokens != NULL) {
+        if (tokens->memory.size != ngx_align((size_t) bytes, ngx_pagesize)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the zone \"%V\" has another size elsewhere",
+                               &name);
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    tokens = ngx_pcalloc(cf->pool, sizeof(ngx_http_appeal_tokens_t));
+
+    if (tokens == NULL
+        || ngx_http_appeal_memory_add(cf, &tokens->memory, &name, bytes)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    alcf->jwt_memory->init = ngx_http_appeal_init_tokens;
+    alcf->jwt_memory->data = tokens;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+    zones = ngx_array_push(&amcf->memories);
+
+    if (zones == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *zones = alcf->jwt_memory;
 
     return NGX_CONF_OK;
 }

@@ -9,10 +9,28 @@
 /* what a limit counts by */
 #define NGX_HTTP_APPEAL_BY_ADDRESS  0
 #define NGX_HTTP_APPEAL_BY_API_KEY  1
-#define NGX_HTTP_APPEAL_BY_VALUE    2
+#define NGX_HTTP_APPEAL_BY_NETWORK  2
+#define NGX_HTTP_APPEAL_BY_VALUE    3
+
+/* which limits of a place are asked about a request */
+#define NGX_HTTP_APPEAL_OF_ALL      0        /* by address, for every method */
+#define NGX_HTTP_APPEAL_OF_ADDRESS  1        /* by address, for whatever one */
+#define NGX_HTTP_APPEAL_OF_METHOD   2        /* for the one it came by */
 
 #define NGX_HTTP_APPEAL_KEY_MAX     1024     /* bytes of a value */
-#define NGX_HTTP_APPEAL_NAME_MAX    64
+
+
+/* What is asked about one request. */
+
+typedef struct {
+    ngx_uint_t                n;
+    ngx_http_appeal_limit_t  *asked[LIMITS_PER_DECISION];
+    struct limits_charge      charges[LIMITS_PER_DECISION];
+
+    ngx_uint_t                ndry;
+    ngx_http_appeal_limit_t  *dry[LIMITS_PER_DECISION];
+    struct limits_charge      dry_charges[LIMITS_PER_DECISION];
+} ngx_http_appeal_questions_t;
 
 
 /* One name=value of appeal_limit. */
@@ -24,16 +42,25 @@ typedef struct {
 } ngx_http_appeal_limit_param_t;
 
 
+static ngx_int_t ngx_http_appeal_charge_dry(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_questions_t *q);
+static ngx_int_t ngx_http_appeal_questions(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    ngx_uint_t whose, ngx_http_appeal_questions_t *q);
+static ngx_uint_t ngx_http_appeal_concerns(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit, ngx_uint_t whose);
+static ngx_int_t ngx_http_appeal_ask(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
+    struct limits_charge *charge);
 static ngx_int_t ngx_http_appeal_key_of(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
     u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key);
-static ngx_uint_t ngx_http_appeal_was_charged(ngx_http_appeal_ctx_t *ctx,
+static ngx_uint_t ngx_http_appeal_was_charged(ngx_array_t *array,
     ngx_http_appeal_limit_t *limit);
 static ngx_uint_t ngx_http_appeal_same_policy(ngx_http_appeal_limit_t *one,
     ngx_http_appeal_limit_t *two);
 static ngx_int_t ngx_http_appeal_remember(ngx_http_request_t *r,
-    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t **asked,
-    struct limits_charge *charges, ngx_uint_t n);
+    ngx_array_t **array, ngx_http_appeal_questions_t *q);
 
 static ngx_uint_t ngx_http_appeal_is_name(ngx_str_t *name);
 static ngx_int_t ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone,
@@ -83,6 +110,33 @@ ngx_http_appeal_now(void)
 
 
 /*
+ * Would a limit refuse whatever the credential turns out to be?  Asked before
+ * something dear is done about it: then a flood of forged ones costs no more
+ * than any other.
+ */
+
+ngx_int_t
+ngx_http_appeal_peek(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf, enum problem_reason *reason)
+{
+    ngx_int_t                    rc;
+    ngx_http_appeal_questions_t  q;
+
+    rc = ngx_http_appeal_questions(r, ctx, alcf, NGX_HTTP_APPEAL_OF_ALL, &q);
+
+    if (rc != NGX_OK || q.n == 0
+        || limits_peek(q.charges, q.n, ngx_http_appeal_now()))
+    {
+        return rc;
+    }
+
+    *reason = PROBLEM_RATE_EXCEEDED;
+
+    return ngx_http_appeal_remember(r, &ctx->charged, &q);
+}
+
+
+/*
  * Charges all limits of a location that this request has not paid yet, or
  * none of them.  A request that came with no good credential pays only what
  * goes by address, but that whoever the limit is for: guessing costs.
@@ -92,36 +146,113 @@ ngx_int_t
 ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_loc_conf_t *alcf, enum problem_reason *reason)
 {
-    u_char                       address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
     ngx_int_t                    rc;
-    ngx_str_t                    key;
-    ngx_uint_t                   i, n, passed;
-    struct limits_charge         charges[LIMITS_PER_DECISION];
-    ngx_http_appeal_zone_t      *zone;
-    ngx_http_appeal_limit_t     *limit, *asked[LIMITS_PER_DECISION];
+    ngx_uint_t                   whose;
+    ngx_http_appeal_questions_t  q;
 
-    if (alcf->limits == NULL) {
+    if (*reason == PROBLEM_RATE_EXCEEDED || *reason == PROBLEM_DENIED_ADDRESS) {
         return NGX_OK;
     }
 
-    n = 0;
+    whose = *reason == PROBLEM_NO_REASON ? NGX_HTTP_APPEAL_OF_METHOD
+                                         : NGX_HTTP_APPEAL_OF_ADDRESS;
+
+    rc = ngx_http_appeal_questions(r, ctx, alcf, whose, &q);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (q.n > 0) {
+        if (!limits_decide(q.charges, q.n, ngx_http_appeal_now())) {
+            *reason = PROBLEM_RATE_EXCEEDED;
+        }
+
+        rc = ngx_http_appeal_remember(r, &ctx->charged, &q);
+    }
+
+    if (rc != NGX_OK || q.ndry == 0 || *reason == PROBLEM_RATE_EXCEEDED) {
+        return rc;
+    }
+
+    return ngx_http_appeal_charge_dry(r, ctx, &q);
+}
+
+
+/* Dry runs: each for itself, after the others, and nobody is refused. */
+
+static ngx_int_t
+ngx_http_appeal_charge_dry(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_questions_t *q)
+{
+    int64_t                   now;
+    ngx_uint_t                i;
+    ngx_http_appeal_limit_t  *limit;
+
+    now = ngx_http_appeal_now();
+
+    q->n = q->ndry;
+
+    for (i = 0; i < q->ndry; i++) {
+        limit = q->dry[i];
+        q->asked[i] = limit;
+        q->charges[i] = q->dry_charges[i];
+
+        if (limits_decide(&q->charges[i], 1, now)) {
+            continue;
+        }
+
+        ngx_http_appeal_count(limit->policy->sh->would_refuse);
+
+        if (ctx->dry_run.len == 0) {
+            ctx->dry_run = limit->name;
+        }
+
+        if (ngx_http_appeal_may_log(r)) {
+            ngx_log_error(NGX_LOG_INFO, r->connection->log, 0,
+                          "dry run: \"%V\" would have refused, "
+                          "subject \"%V\"", &limit->name, &ctx->subject);
+        }
+    }
+
+    return ngx_http_appeal_remember(r, &ctx->dry, q);
+}
+
+
+/* The limits of a location that this request has to do with, and not yet. */
+
+static ngx_int_t
+ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf, ngx_uint_t whose,
+    ngx_http_appeal_questions_t *q)
+{
+    ngx_int_t                 rc;
+    ngx_uint_t                i;
+    struct limits_charge     *charge;
+    ngx_http_appeal_limit_t  *limit;
+
+    q->n = 0;
+    q->ndry = 0;
+
+    if (alcf->limits == NULL
+        || (alcf->allow != NULL
+            && ngx_http_appeal_is_in(r, ngx_http_appeal_current(r,
+                                                              alcf->allow))))
+    {
+        return NGX_OK;
+    }
+
     limit = alcf->limits->elts;
 
     for (i = 0; i < alcf->limits->nelts; i++) {
-        if (*reason != PROBLEM_NO_REASON) {
-            if (limit[i].source != NGX_HTTP_APPEAL_BY_ADDRESS) {
-                continue;
-            }
-
-        } else if (!(limit[i].only & ctx->method)) {
+        if (!ngx_http_appeal_concerns(ctx, &limit[i], whose)) {
             continue;
         }
 
-        if (ngx_http_appeal_was_charged(ctx, &limit[i])) {
-            continue;
-        }
+        charge = limit[i].dry_run ? &q->dry_charges[q->ndry]
+                                  : &q->charges[q->n];
 
-        rc = ngx_http_appeal_key_of(r, ctx, &limit[i], address, &key);
+        rc = ngx_http_appeal_ask(r, ctx, &limit[i], charge);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -131,35 +262,85 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        zone = limit[i].zone->data;
+        if (limit[i].dry_run) {
+            q->dry[q->ndry++] = &limit[i];
 
-        charges[n].table = zone->sh->table;
-        charges[n].rate = limit[i].rate;
-        charges[n].cost = limit[i].cost;
+        } else {
+            q->asked[q->n++] = &limit[i];
+        }
+    }
 
-        if (limit[i].source == NGX_HTTP_APPEAL_BY_API_KEY
-            && ctx->rate.period > 0)
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_appeal_concerns(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit, ngx_uint_t whose)
+{
+    ngx_uint_t  by_address;
+
+    by_address = limit->source == NGX_HTTP_APPEAL_BY_ADDRESS
+                 || limit->source == NGX_HTTP_APPEAL_BY_NETWORK;
+
+    switch (whose) {
+
+    case NGX_HTTP_APPEAL_OF_ALL:
+        if (!by_address || limit->dry_run
+            || limit->only != NGX_HTTP_APPEAL_METHODS)
         {
-            charges[n].rate = ctx->rate;
-            charges[n].cost = ngx_min(limit[i].cost, ctx->rate.burst);
+            return 0;
         }
 
-        limits_key(limit[i].secret, key.data, key.len, charges[n].hash);
+        break;
 
-        asked[n++] = &limit[i];
+    case NGX_HTTP_APPEAL_OF_ADDRESS:
+        if (!by_address) {
+            return 0;
+        }
+
+        break;
+
+    default: /* NGX_HTTP_APPEAL_OF_METHOD */
+        if (!(limit->only & ctx->method)) {
+            return 0;
+        }
     }
 
-    if (n == 0) {
-        return NGX_OK;
+    return !ngx_http_appeal_was_charged(ctx->charged, limit)
+           && !ngx_http_appeal_was_charged(ctx->dry, limit);
+}
+
+
+static ngx_int_t
+ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit, struct limits_charge *charge)
+{
+    u_char                   address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
+    ngx_int_t                rc;
+    ngx_str_t                key;
+    ngx_http_appeal_zone_t  *zone;
+
+    rc = ngx_http_appeal_key_of(r, ctx, limit, address, &key);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
-    passed = limits_decide(charges, n, ngx_http_appeal_now());
+    zone = limit->zone->data;
 
-    if (!passed) {
-        *reason = PROBLEM_RATE_EXCEEDED;
+    charge->table = zone->table;
+    charge->rate = limit->rate;
+    charge->cost = limit->cost;
+
+    if (limit->source == NGX_HTTP_APPEAL_BY_API_KEY && ctx->rate.period > 0) {
+        charge->rate = ctx->rate;
+        charge->cost = ngx_min(limit->cost, ctx->rate.burst);
     }
 
-    return ngx_http_appeal_remember(r, ctx, asked, charges, n);
+    limits_key(limit->secret, key.data, key.len, charge->hash);
+
+    return NGX_OK;
 }
 
 
@@ -196,6 +377,15 @@ ngx_http_appeal_key_of(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         key->data = address;
         return NGX_OK;
 
+    case NGX_HTTP_APPEAL_BY_NETWORK:
+
+        /* the /24 of four bytes, the /48 of eight */
+
+        key->len = ngx_http_appeal_address(r, address);
+        key->len -= key->len / 4;
+        key->data = address;
+        return NGX_OK;
+
     case NGX_HTTP_APPEAL_BY_API_KEY:
         *key = ctx->key;
         break;
@@ -213,19 +403,18 @@ ngx_http_appeal_key_of(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
 
 static ngx_uint_t
-ngx_http_appeal_was_charged(ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_limit_t *limit)
+ngx_http_appeal_was_charged(ngx_array_t *array, ngx_http_appeal_limit_t *limit)
 {
     ngx_uint_t                  i;
     ngx_http_appeal_charged_t  *charged;
 
-    if (ctx->charged == NULL) {
+    if (array == NULL) {
         return 0;
     }
 
-    charged = ctx->charged->elts;
+    charged = array->elts;
 
-    for (i = 0; i < ctx->charged->nelts; i++) {
+    for (i = 0; i < array->nelts; i++) {
         if (ngx_http_appeal_same_policy(charged[i].limit, limit)) {
             return 1;
         }
@@ -247,43 +436,43 @@ ngx_http_appeal_same_policy(ngx_http_appeal_limit_t *one,
 }
 
 
-/* For the headers of the answer. */
+/* For the headers of the answer, and so that nothing is charged twice. */
 
 static ngx_int_t
-ngx_http_appeal_remember(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_limit_t **asked, struct limits_charge *charges,
-    ngx_uint_t n)
+ngx_http_appeal_remember(ngx_http_request_t *r, ngx_array_t **array,
+    ngx_http_appeal_questions_t *q)
 {
-    ngx_uint_t                   i;
-    ngx_http_appeal_zone_t      *zone;
-    ngx_http_appeal_charged_t   *charged;
+    ngx_uint_t                  i;
+    ngx_http_appeal_charged_t  *charged;
 
-    if (ctx->charged == NULL) {
-        ctx->charged = ngx_array_create(r->pool, n,
-                                        sizeof(ngx_http_appeal_charged_t));
+    if (*array == NULL) {
+        *array = ngx_array_create(r->pool, q->n,
+                                  sizeof(ngx_http_appeal_charged_t));
 
-        if (ctx->charged == NULL) {
+        if (*array == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
     }
 
-    charged = ngx_array_push_n(ctx->charged, n);
+    charged = ngx_array_push_n(*array, q->n);
 
     if (charged == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        charged[i].limit = asked[i];
-        charged[i].charge = charges[i];
+    for (i = 0; i < q->n; i++) {
+        charged[i].limit = q->asked[i];
+        charged[i].charge = q->charges[i];
 
-        zone = asked[i]->zone->data;
+        if (q->asked[i]->dry_run) {
+            continue;
+        }
 
-        if (charges[i].refused) {
-            ngx_http_appeal_count(zone->sh->refused);
+        if (q->charges[i].refused) {
+            ngx_http_appeal_count(q->asked[i]->policy->sh->refused);
 
         } else {
-            ngx_http_appeal_count(zone->sh->passed);
+            ngx_http_appeal_count(q->asked[i]->policy->sh->passed);
         }
     }
 
@@ -340,7 +529,7 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    shm_zone = ngx_shared_memory_add(cf, &value[1], size,
+    shm_zone = ngx_shared_memory_add(cf, &value[1], NGX_HTTP_APPEAL_NO_ZONE,
                                      &ngx_http_appeal_module);
 
     if (shm_zone == NULL) {
@@ -356,7 +545,10 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     zone = ngx_pcalloc(cf->pool, sizeof(ngx_http_appeal_zone_t));
     zones = ngx_array_push(&amcf->zones);
 
-    if (zone == NULL || zones == NULL) {
+    if (zone == NULL || zones == NULL
+        || ngx_http_appeal_memory_add(cf, &zone->memory, &value[1], size)
+           != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -393,63 +585,40 @@ ngx_http_appeal_is_name(ngx_str_t *name)
 static ngx_int_t
 ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_http_appeal_zone_t  *ozone = data;
-
-    void                    *memory;
-    size_t                   len, size;
+    void                    *p;
     u_char                   secret[SIPHASH_KEY_SIZE];
+    ngx_log_t               *log;
     ngx_http_appeal_zone_t  *zone;
 
     zone = shm_zone->data;
-    zone->shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    log = shm_zone->shm.log;
 
-    if (ozone || shm_zone->shm.exists) {
-        zone->sh = zone->shpool->data;
+    p = ngx_http_appeal_memory_take(&zone->memory, log);
 
-        if (limits_attach(zone->sh->table, zone->sh->size) == NULL) {
-            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
-                          "the zone \"%V\" was made by another version of "
-                          "the module, stop and start instead of reloading",
-                          &shm_zone->shm.name);
-            return NGX_ERROR;
+    if (p != NULL) {
+        zone->table = limits_attach(p, zone->memory.size);
+
+        if (zone->table != NULL) {
+            return NGX_OK;
         }
 
-        return NGX_OK;
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "the zone \"%V\" was made by another version of the "
+                      "module, its limits begin anew", &shm_zone->shm.name);
     }
 
-    len = sizeof(" in the zone \"\" of limits") + shm_zone->shm.name.len;
-    zone->shpool->log_ctx = ngx_slab_alloc(zone->shpool, len);
-    zone->sh = ngx_slab_calloc(zone->shpool,
-                               sizeof(ngx_http_appeal_zone_sh_t));
+    p = ngx_http_appeal_memory_make(&zone->memory, log);
 
-    if (zone->shpool->log_ctx == NULL || zone->sh == NULL) {
+    if (p == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
         return NGX_ERROR;
     }
 
-    ngx_sprintf(zone->shpool->log_ctx, " in the zone \"%V\" of limits%Z",
-                &shm_zone->shm.name);
+    zone->table = limits_create(p, zone->memory.size, secret,
+                                ngx_http_appeal_now());
 
-    /* all that is left, in one piece, for it was never used */
-
-    size = zone->shpool->pfree * ngx_pagesize;
-    memory = ngx_slab_alloc(zone->shpool, size);
-
-    if (memory == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
-        return NGX_ERROR;
-    }
-
-    zone->sh->size = size;
-    zone->sh->table = limits_create(memory, size, secret,
-                                    ngx_http_appeal_now());
     ngx_explicit_memzero(secret, sizeof(secret));
 
-    if (zone->sh->table == NULL) {
-        return NGX_ERROR;
-    }
-
-    zone->shpool->data = zone->sh;
-
-    return NGX_OK;
+    return zone->table != NULL ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -503,6 +672,11 @@ ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_strcmp(value[i].data, "dry_run") == 0) {
+            limit->dry_run = 1;
+            continue;
+        }
+
         for (param = ngx_http_appeal_limit_params; param->name.len; param++) {
             if (value[i].len > param->name.len
                 && ngx_strncmp(value[i].data, param->name.data,
@@ -548,13 +722,19 @@ ngx_http_appeal_limit_set_key(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
         return NGX_CONF_OK;
     }
 
+    if (ngx_strcmp(value->data, "network") == 0) {
+        limit->source = NGX_HTTP_APPEAL_BY_NETWORK;
+        return NGX_CONF_OK;
+    }
+
     if (ngx_strcmp(value->data, "api_key") == 0) {
         limit->source = NGX_HTTP_APPEAL_BY_API_KEY;
         return NGX_CONF_OK;
     }
 
     if (ngx_http_script_variables_count(value) == 0) {
-        return "is neither \"address\" nor \"api_key\", nor has a variable";
+        return "is none of \"address\", \"network\" and \"api_key\", "
+               "nor has a variable";
     }
 
     limit->source = NGX_HTTP_APPEAL_BY_VALUE;
@@ -668,8 +848,11 @@ ngx_http_appeal_limit_set_only(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
     } else if (ngx_strcmp(value->data, "jwt") == 0) {
         limit->only = NGX_HTTP_APPEAL_JWT;
 
+    } else if (ngx_strcmp(value->data, "hook") == 0) {
+        limit->only = NGX_HTTP_APPEAL_HOOK;
+
     } else {
-        return "is none of \"anonymous\", \"api_key\" and \"jwt\"";
+        return "is none of \"anonymous\", \"api_key\", \"hook\" and \"jwt\"";
     }
 
     return NGX_CONF_OK;
@@ -757,7 +940,10 @@ ngx_http_appeal_check_limit(ngx_conf_t *cf, ngx_array_t *limits,
         return "has a name that no header can hold";
     }
 
-    return NGX_CONF_OK;
+    limit->policy = ngx_http_appeal_policy(cf, &limit->zone->shm.name,
+                                           &limit->name);
+
+    return limit->policy == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
 }
 
 

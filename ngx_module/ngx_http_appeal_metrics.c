@@ -1,57 +1,291 @@
-/* Counters that all workers share, and how Prometheus reads them. */
+/* Counters that all workers share; how Prometheus and programs read them. */
 
 
 #include "ngx_http_appeal_module.h"
 
 
-/* bytes of text for everything but the zones, and for a zone */
-#define NGX_HTTP_APPEAL_METRICS_LEN       8192
-#define NGX_HTTP_APPEAL_METRICS_ZONE_LEN  768
+#define NGX_HTTP_APPEAL_METRIC_LABELS  2
+
+/* what is written of a metric, a value and a label beside their texts */
+#define NGX_HTTP_APPEAL_METRIC_LEN                                            \
+    (sizeof("# HELP otklik_edge_ .\n# TYPE otklik_edge_ counter\n") - 1)
+#define NGX_HTTP_APPEAL_SAMPLE_LEN                                            \
+    (sizeof("otklik_edge_{} ,{\"value\":}\n") - 1 + NGX_INT64_LEN)
+#define NGX_HTTP_APPEAL_LABEL_LEN                                             \
+    (sizeof(",\"\":\"\"") - 1)
+
+/* "\u00XX" of a byte */
+#define NGX_HTTP_APPEAL_ESCAPED        6
 
 
-/* A family of metrics that has one value a zone. */
+/* One value of a metric. */
 
 typedef struct {
-    char           *name;
-    char           *type;
-    char           *help;
-    uint64_t      (*get)(ngx_http_appeal_zone_sh_t *sh);
-} ngx_http_appeal_zone_metric_t;
+    ngx_str_t                   label[NGX_HTTP_APPEAL_METRIC_LABELS];
+    uint64_t                    value;
+} ngx_http_appeal_sample_t;
 
 
-static uint64_t ngx_http_appeal_zone_passed(ngx_http_appeal_zone_sh_t *sh);
-static uint64_t ngx_http_appeal_zone_refused(ngx_http_appeal_zone_sh_t *sh);
-static uint64_t ngx_http_appeal_zone_evicted(ngx_http_appeal_zone_sh_t *sh);
-static uint64_t ngx_http_appeal_zone_capacity(ngx_http_appeal_zone_sh_t *sh);
-static uint64_t ngx_http_appeal_zone_owing(ngx_http_appeal_zone_sh_t *sh);
+typedef struct ngx_http_appeal_metric_s  ngx_http_appeal_metric_t;
 
-static ngx_int_t ngx_http_appeal_metrics_handler(ngx_http_request_t *r);
-static u_char *ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf,
-    u_char *p, u_char *last);
-static u_char *ngx_http_appeal_metrics_zones(
-    ngx_http_appeal_main_conf_t *amcf, u_char *p, u_char *last);
-static ngx_int_t ngx_http_appeal_init_counters(ngx_shm_zone_t *shm_zone,
-    void *data);
+struct ngx_http_appeal_metric_s {
+    char                       *name;      /* after "otklik_edge_" */
+    char                       *type;
+    char                       *label[NGX_HTTP_APPEAL_METRIC_LABELS + 1];
 
+    /*
+     * The nth value, NGX_DONE after the last one.  How many there are, and how
+     * long their labels, is fixed by the configuration.
+     */
 
-static ngx_http_appeal_zone_metric_t  ngx_http_appeal_zone_metrics[] = {
-    { "limit_passed_total", "counter", "Charges that a limit let pass",
-      ngx_http_appeal_zone_passed },
-    { "limit_refused_total", "counter", "Charges that a limit refused",
-      ngx_http_appeal_zone_refused },
-    { "limit_evicted_total", "counter",
-      "Keys that owed something and had to make room for another",
-      ngx_http_appeal_zone_evicted },
-    { "limit_capacity", "gauge", "Keys that fit into the zone",
-      ngx_http_appeal_zone_capacity },
-    { "limit_owing", "gauge", "Keys that owe something now",
-      ngx_http_appeal_zone_owing },
-    { NULL, NULL, NULL, NULL }
+    ngx_int_t                 (*get)(ngx_http_appeal_main_conf_t *amcf,
+                                     ngx_http_appeal_metric_t *metric,
+                                     ngx_uint_t n,
+                                     ngx_http_appeal_sample_t *sample);
+    uintptr_t                   data;
+    char                       *help;
 };
 
 
-static char  *ngx_http_appeal_classes[] = {
-    "other", "1xx", "2xx", "3xx", "4xx", "5xx"
+typedef u_char *(*ngx_http_appeal_metrics_writer_pt)(
+    ngx_http_appeal_main_conf_t *amcf, u_char *p, u_char *last);
+
+
+/* A counter and the label that it stands under. */
+
+typedef struct {
+    ngx_str_t                   label;
+    size_t                      offset;
+} ngx_http_appeal_labelled_t;
+
+
+static ngx_int_t ngx_http_appeal_prometheus_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_appeal_json_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_appeal_send_metrics(ngx_http_request_t *r,
+    ngx_str_t *type, ngx_http_appeal_metrics_writer_pt write);
+static void ngx_http_appeal_refresh_files(ngx_http_request_t *r,
+    ngx_http_appeal_main_conf_t *amcf);
+static size_t ngx_http_appeal_metrics_len(ngx_http_appeal_main_conf_t *amcf);
+static u_char *ngx_http_appeal_write_prometheus(
+    ngx_http_appeal_main_conf_t *amcf, u_char *p, u_char *last);
+static u_char *ngx_http_appeal_write_json(ngx_http_appeal_main_conf_t *amcf,
+    u_char *p, u_char *last);
+
+static ngx_int_t ngx_http_appeal_get_counter(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_labelled(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_refused(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_known(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_file_age(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_file_broken(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_memory_held(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_memory_capacity(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_policy(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_limit_owing(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_limit_capacity(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_limit_evicted(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+#if (NGX_STAT_STUB)
+static ngx_int_t ngx_http_appeal_get_stat(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample);
+#endif
+
+static ngx_int_t ngx_http_appeal_init_counters(ngx_shm_zone_t *shm_zone,
+    void *data);
+static void ngx_http_appeal_place_policies(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_counters_t *counters, ngx_log_t *log);
+
+
+static ngx_http_appeal_labelled_t  ngx_http_appeal_accepted[] = {
+    { ngx_string("jwt"), offsetof(ngx_http_appeal_counters_t, jwt) },
+    { ngx_string("api_key"), offsetof(ngx_http_appeal_counters_t, api_key) },
+    { ngx_string("hook"), offsetof(ngx_http_appeal_counters_t, hook) },
+    { ngx_string("anonymous"),
+      offsetof(ngx_http_appeal_counters_t, anonymous) },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_http_appeal_labelled_t  ngx_http_appeal_answers[] = {
+    { ngx_string("other"), offsetof(ngx_http_appeal_counters_t, answers[0]) },
+    { ngx_string("1xx"), offsetof(ngx_http_appeal_counters_t, answers[1]) },
+    { ngx_string("2xx"), offsetof(ngx_http_appeal_counters_t, answers[2]) },
+    { ngx_string("3xx"), offsetof(ngx_http_appeal_counters_t, answers[3]) },
+    { ngx_string("4xx"), offsetof(ngx_http_appeal_counters_t, answers[4]) },
+    { ngx_string("5xx"), offsetof(ngx_http_appeal_counters_t, answers[5]) },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_http_appeal_metric_t  ngx_http_appeal_metrics_table[] = {
+
+    { "accepted_total", "counter", { "auth" },
+      ngx_http_appeal_get_labelled, (uintptr_t) ngx_http_appeal_accepted,
+      "Requests let in, by kind of credential" },
+
+    { "refused_total", "counter", { "reason" },
+      ngx_http_appeal_get_refused, 0,
+      "Requests refused, by reason" },
+
+    { "answers_total", "counter", { "class" },
+      ngx_http_appeal_get_labelled, (uintptr_t) ngx_http_appeal_answers,
+      "Answers of nginx, by class of status" },
+
+    { "refusals_not_logged_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, not_logged),
+      "Refusals beyond what the log takes" },
+
+    { "file_age_seconds", "gauge", { "kind", "file" },
+      ngx_http_appeal_get_file_age, 0,
+      "Since what this worker knows of a file was changed" },
+
+    { "file_broken", "gauge", { "kind", "file" },
+      ngx_http_appeal_get_file_broken, 0,
+      "1 if the file is no good and this worker goes by what it was" },
+
+    { "keys", "gauge", { NULL },
+      ngx_http_appeal_get_known, (uintptr_t) &ngx_http_appeal_keys_type,
+      "API keys this worker knows" },
+
+    { "keys_loaded_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, keys_loaded),
+      "Times a worker took over a changed key file" },
+
+    { "keys_broken_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, keys_broken),
+      "Times a worker found a key file broken" },
+
+    { "networks", "gauge", { NULL },
+      ngx_http_appeal_get_known, (uintptr_t) &ngx_http_appeal_networks_type,
+      "Networks in the lists this worker knows" },
+
+    { "networks_loaded_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, networks_loaded),
+      "Times a worker took over a changed list of networks" },
+
+    { "networks_broken_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, networks_broken),
+      "Times a worker found a list of networks broken" },
+
+    { "jwt_keys", "gauge", { NULL },
+      ngx_http_appeal_get_known, (uintptr_t) &ngx_http_appeal_jwks_type,
+      "Keys of tokens this worker knows" },
+
+    { "jwt_keys_loaded_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, jwks_loaded),
+      "Times a worker took over a changed JWK set" },
+
+    { "jwt_keys_broken_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, jwks_broken),
+      "Times a worker found a JWK set broken" },
+
+    { "jwt_revoked", "gauge", { NULL },
+      ngx_http_appeal_get_known, (uintptr_t) &ngx_http_appeal_revoked_type,
+      "Revoked tokens this worker knows" },
+
+    { "jwt_revoked_loaded_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, revoked_loaded),
+      "Times a worker took over a changed list of revoked tokens" },
+
+    { "jwt_revoked_broken_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, revoked_broken),
+      "Times a worker found a list of revoked tokens broken" },
+
+    { "jwt_known_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, tokens_known),
+      "Tokens found in the memory of verified ones" },
+
+    { "jwt_verified_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, tokens_verified),
+      "Tokens that were good and not in the memory" },
+
+    { "jwt_evicted_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, tokens_evicted),
+      "Good tokens that had to make room in the memory" },
+
+    { "jwt_memory_held", "gauge", { "zone" },
+      ngx_http_appeal_get_memory_held, 0,
+      "Good tokens in the memory" },
+
+    { "jwt_memory_capacity", "gauge", { "zone" },
+      ngx_http_appeal_get_memory_capacity, 0,
+      "Tokens that fit into the memory" },
+
+    { "limit_passed_total", "counter", { "zone", "policy" },
+      ngx_http_appeal_get_policy,
+      offsetof(ngx_http_appeal_policy_sh_t, passed),
+      "Requests that a limit let pass" },
+
+    { "limit_refused_total", "counter", { "zone", "policy" },
+      ngx_http_appeal_get_policy,
+      offsetof(ngx_http_appeal_policy_sh_t, refused),
+      "Requests that a limit refused" },
+
+    { "limit_would_refuse_total", "counter", { "zone", "policy" },
+      ngx_http_appeal_get_policy,
+      offsetof(ngx_http_appeal_policy_sh_t, would_refuse),
+      "Requests that a dry run would have refused" },
+
+    { "limit_owing", "gauge", { "zone" },
+      ngx_http_appeal_get_limit_owing, 0,
+      "Keys that owe something now" },
+
+    { "limit_capacity", "gauge", { "zone" },
+      ngx_http_appeal_get_limit_capacity, 0,
+      "Keys that fit into the zone" },
+
+    { "limit_evicted_total", "counter", { "zone" },
+      ngx_http_appeal_get_limit_evicted, 0,
+      "Keys that owed something and had to make room for another" },
+
+#if (NGX_STAT_STUB)
+
+    { "connections", "gauge", { NULL },
+      ngx_http_appeal_get_stat, (uintptr_t) &ngx_stat_active,
+      "Client connections that are open" },
+
+    { "requests_total", "counter", { NULL },
+      ngx_http_appeal_get_stat, (uintptr_t) &ngx_stat_requests,
+      "Requests nginx began to read" },
+
+#endif
+
+    { NULL, NULL, { NULL }, NULL, 0, NULL }
 };
 
 
@@ -80,14 +314,32 @@ ngx_http_appeal_log_phase_handler(ngx_http_request_t *r)
 
 
 static ngx_int_t
-ngx_http_appeal_metrics_handler(ngx_http_request_t *r)
+ngx_http_appeal_prometheus_handler(ngx_http_request_t *r)
 {
-    u_char                       *last;
+    static ngx_str_t  type = ngx_string("text/plain; version=0.0.4");
+
+    return ngx_http_appeal_send_metrics(r, &type,
+                                        ngx_http_appeal_write_prometheus);
+}
+
+
+static ngx_int_t
+ngx_http_appeal_json_handler(ngx_http_request_t *r)
+{
+    static ngx_str_t  type = ngx_string("application/json");
+
+    return ngx_http_appeal_send_metrics(r, &type, ngx_http_appeal_write_json);
+}
+
+
+static ngx_int_t
+ngx_http_appeal_send_metrics(ngx_http_request_t *r, ngx_str_t *type,
+    ngx_http_appeal_metrics_writer_pt write)
+{
     size_t                        len;
+    u_char                       *p;
     ngx_http_complex_value_t      cv;
     ngx_http_appeal_main_conf_t  *amcf;
-
-    static ngx_str_t  type = ngx_string("text/plain; version=0.0.4");
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
         return NGX_HTTP_NOT_ALLOWED;
@@ -95,192 +347,124 @@ ngx_http_appeal_metrics_handler(ngx_http_request_t *r)
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_appeal_module);
 
-    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    ngx_http_appeal_refresh_files(r, amcf);
 
-    len = NGX_HTTP_APPEAL_METRICS_LEN
-          + amcf->zones.nelts * NGX_HTTP_APPEAL_METRICS_ZONE_LEN;
+    len = ngx_http_appeal_metrics_len(amcf);
+    p = ngx_pnalloc(r->pool, len);
 
-    cv.value.data = ngx_pnalloc(r->pool, len);
-
-    if (cv.value.data == NULL) {
+    if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    last = ngx_http_appeal_metrics_own(amcf, cv.value.data,
-                                       cv.value.data + len);
-    last = ngx_http_appeal_metrics_zones(amcf, last, cv.value.data + len);
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    cv.value.data = p;
+    cv.value.len = write(amcf, p, p + len) - p;
 
-    cv.value.len = last - cv.value.data;
-
-    return ngx_http_send_response(r, NGX_HTTP_OK, &type, &cv);
+    return ngx_http_send_response(r, NGX_HTTP_OK, type, &cv);
 }
 
 
-static u_char *
-ngx_http_appeal_metrics_head(u_char *p, u_char *last, char *name, char *type,
-    char *help)
+/* A worker that nobody asked anything knows the files as they were. */
+
+static void
+ngx_http_appeal_refresh_files(ngx_http_request_t *r,
+    ngx_http_appeal_main_conf_t *amcf)
 {
-    return ngx_slprintf(p, last,
-                        "# HELP otklik_edge_%s %s.\n"
-                        "# TYPE otklik_edge_%s %s\n", name, help, name, type);
-}
-
-
-static u_char *
-ngx_http_appeal_metrics_one(u_char *p, u_char *last, char *name, char *type,
-    char *help, uint64_t value)
-{
-    p = ngx_http_appeal_metrics_head(p, last, name, type, help);
-
-    return ngx_slprintf(p, last, "otklik_edge_%s %uL\n", name, value);
-}
-
-
-/* How many keys are in all the files of a type. */
-
-static uint64_t
-ngx_http_appeal_metrics_known(ngx_http_appeal_main_conf_t *amcf,
-    ngx_http_appeal_file_type_t *type)
-{
-    uint64_t                  known;
     ngx_uint_t                i;
     ngx_http_appeal_file_t  **files;
 
-    known = 0;
     files = amcf->files.elts;
 
     for (i = 0; i < amcf->files.nelts; i++) {
-        if (files[i]->type == type) {
-            known += type->count(files[i]->data);
+        (void) ngx_http_appeal_current(r, files[i]);
+    }
+}
+
+
+/* The most bytes that all metrics take, however they are written. */
+
+static size_t
+ngx_http_appeal_metrics_len(ngx_http_appeal_main_conf_t *amcf)
+{
+    size_t                     len;
+    ngx_uint_t                 i, n;
+    ngx_http_appeal_metric_t  *metric;
+    ngx_http_appeal_sample_t   sample;
+
+    len = sizeof("{}\n") - 1;
+
+    for (metric = ngx_http_appeal_metrics_table; metric->name; metric++) {
+        len += NGX_HTTP_APPEAL_METRIC_LEN + 2 * ngx_strlen(metric->name)
+               + ngx_strlen(metric->help);
+
+        for (n = 0; metric->get(amcf, metric, n, &sample) == NGX_OK; n++) {
+            len += NGX_HTTP_APPEAL_SAMPLE_LEN + ngx_strlen(metric->name);
+
+            for (i = 0; metric->label[i]; i++) {
+                len += NGX_HTTP_APPEAL_LABEL_LEN + ngx_strlen(metric->label[i])
+                       + NGX_HTTP_APPEAL_ESCAPED * sample.label[i].len;
+            }
         }
     }
 
-    return known;
+    return len;
 }
 
 
 static u_char *
-ngx_http_appeal_metrics_own(ngx_http_appeal_main_conf_t *amcf, u_char *p,
-    u_char *last)
+ngx_http_appeal_prometheus_labels(u_char *p, u_char *last,
+    ngx_http_appeal_metric_t *metric, ngx_http_appeal_sample_t *sample)
 {
-    ngx_uint_t                    i;
-    ngx_http_appeal_counters_t   *counters;
+    u_char      ch;
+    size_t      k;
+    ngx_uint_t  i;
 
-    counters = ngx_http_appeal_counters(amcf);
+    for (i = 0; metric->label[i]; i++) {
+        p = ngx_slprintf(p, last, "%c%s=\"", i ? ',' : '{', metric->label[i]);
 
-    p = ngx_http_appeal_metrics_head(p, last, "accepted_total", "counter",
-                                     "Requests let in, by kind of credential");
-    p = ngx_slprintf(p, last,
-                     "otklik_edge_accepted_total{auth=\"jwt\"} %uA\n"
-                     "otklik_edge_accepted_total{auth=\"api_key\"} %uA\n"
-                     "otklik_edge_accepted_total{auth=\"anonymous\"} %uA\n",
-                     counters->jwt, counters->api_key, counters->anonymous);
+        for (k = 0; k < sample->label[i].len; k++) {
+            ch = sample->label[i].data[k];
 
-    p = ngx_http_appeal_metrics_head(p, last, "refused_total", "counter",
-                                     "Requests refused, by reason");
+            if (ch == '\\' || ch == '"' || ch == LF) {
+                *p++ = '\\';
+                ch = ch == LF ? 'n' : ch;
+            }
 
-    for (i = PROBLEM_NO_REASON + 1; i < PROBLEM_REASONS; i++) {
-        p = ngx_slprintf(p, last,
-                         "otklik_edge_refused_total{reason=\"%s\"} %uA\n",
-                         problem_reason_name(i), counters->refused[i]);
+            *p++ = ch;
+        }
+
+        *p++ = '"';
     }
 
-    p = ngx_http_appeal_metrics_head(p, last, "answers_total", "counter",
-                                     "Answers of nginx, by class of status");
-
-    for (i = 0; i < 6; i++) {
-        p = ngx_slprintf(p, last,
-                         "otklik_edge_answers_total{class=\"%s\"} %uA\n",
-                         ngx_http_appeal_classes[i], counters->answers[i]);
+    if (i > 0) {
+        *p++ = '}';
     }
-
-    p = ngx_http_appeal_metrics_one(p, last, "keys", "gauge",
-                                    "API keys this worker knows",
-                                    ngx_http_appeal_metrics_known(amcf,
-                                               &ngx_http_appeal_keys_type));
-    p = ngx_http_appeal_metrics_one(p, last, "keys_loaded_total", "counter",
-                                    "Times a worker took over a changed key "
-                                    "file", counters->keys_loaded);
-    p = ngx_http_appeal_metrics_one(p, last, "keys_broken_total", "counter",
-                                    "Times a worker found a key file broken",
-                                    counters->keys_broken);
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_keys", "gauge",
-                                    "Keys of tokens this worker knows",
-                                    ngx_http_appeal_metrics_known(amcf,
-                                               &ngx_http_appeal_jwks_type));
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_keys_loaded_total",
-                                    "counter",
-                                    "Times a worker took over a changed JWK "
-                                    "set", counters->jwks_loaded);
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_keys_broken_total",
-                                    "counter",
-                                    "Times a worker found a JWK set broken",
-                                    counters->jwks_broken);
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_revoked", "gauge",
-                                    "Revoked tokens this worker knows",
-                                    ngx_http_appeal_metrics_known(amcf,
-                                               &ngx_http_appeal_revoked_type));
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_revoked_loaded_total",
-                                    "counter",
-                                    "Times a worker took over a changed list "
-                                    "of revoked tokens",
-                                    counters->revoked_loaded);
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_revoked_broken_total",
-                                    "counter",
-                                    "Times a worker found a list of revoked "
-                                    "tokens broken",
-                                    counters->revoked_broken);
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_known_total", "counter",
-                                    "Tokens found in the memory of verified "
-                                    "ones", counters->tokens_known);
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_verified_total", "counter",
-                                    "Tokens that were good and not in the "
-                                    "memory", counters->tokens_verified);
-    p = ngx_http_appeal_metrics_one(p, last, "jwt_evicted_total", "counter",
-                                    "Good tokens that had to make room in "
-                                    "the memory", counters->tokens_evicted);
-    p = ngx_http_appeal_metrics_one(p, last, "refusals_not_logged_total",
-                                    "counter",
-                                    "Refusals beyond what the log takes",
-                                    counters->not_logged);
-
-#if (NGX_STAT_STUB)
-    p = ngx_http_appeal_metrics_one(p, last, "connections", "gauge",
-                                    "Client connections that are open",
-                                    *ngx_stat_active);
-    p = ngx_http_appeal_metrics_one(p, last, "requests_total", "counter",
-                                    "Requests nginx began to read",
-                                    *ngx_stat_requests);
-#endif
 
     return p;
 }
 
 
 static u_char *
-ngx_http_appeal_metrics_zones(ngx_http_appeal_main_conf_t *amcf, u_char *p,
+ngx_http_appeal_write_prometheus(ngx_http_appeal_main_conf_t *amcf, u_char *p,
     u_char *last)
 {
-    ngx_uint_t                       i;
-    ngx_shm_zone_t                 **zones;
-    ngx_http_appeal_zone_t          *zone;
-    ngx_http_appeal_zone_metric_t   *metric;
+    ngx_uint_t                 n;
+    ngx_http_appeal_metric_t  *metric;
+    ngx_http_appeal_sample_t   sample;
 
-    zones = amcf->zones.elts;
+    for (metric = ngx_http_appeal_metrics_table; metric->name; metric++) {
+        for (n = 0; metric->get(amcf, metric, n, &sample) == NGX_OK; n++) {
+            if (n == 0) {
+                p = ngx_slprintf(p, last,
+                                 "# HELP otklik_edge_%s %s.\n"
+                                 "# TYPE otklik_edge_%s %s\n",
+                                 metric->name, metric->help,
+                                 metric->name, metric->type);
+            }
 
-    if (amcf->zones.nelts == 0) {
-        return p;
-    }
-
-    for (metric = ngx_http_appeal_zone_metrics; metric->name; metric++) {
-        p = ngx_http_appeal_metrics_head(p, last, metric->name, metric->type,
-                                         metric->help);
-
-        for (i = 0; i < amcf->zones.nelts; i++) {
-            zone = zones[i]->data;
-            p = ngx_slprintf(p, last, "otklik_edge_%s{zone=\"%V\"} %uL\n",
-                             metric->name, &zones[i]->shm.name,
-                             metric->get(zone->sh));
+            p = ngx_slprintf(p, last, "otklik_edge_%s", metric->name);
+            p = ngx_http_appeal_prometheus_labels(p, last, metric, &sample);
+            p = ngx_slprintf(p, last, " %uL\n", sample.value);
         }
     }
 
@@ -288,79 +472,497 @@ ngx_http_appeal_metrics_zones(ngx_http_appeal_main_conf_t *amcf, u_char *p,
 }
 
 
-static uint64_t
-ngx_http_appeal_zone_passed(ngx_http_appeal_zone_sh_t *sh)
+/* "name":1 without labels, "name":[{"label":"text","value":1}] with them */
+
+static u_char *
+ngx_http_appeal_write_json(ngx_http_appeal_main_conf_t *amcf, u_char *p,
+    u_char *last)
 {
-    return sh->passed;
-}
+    ngx_uint_t                 i, n;
+    ngx_http_appeal_metric_t  *metric;
+    ngx_http_appeal_sample_t   sample;
 
+    *p++ = '{';
 
-static uint64_t
-ngx_http_appeal_zone_refused(ngx_http_appeal_zone_sh_t *sh)
-{
-    return sh->refused;
-}
+    for (metric = ngx_http_appeal_metrics_table; metric->name; metric++) {
+        p = ngx_slprintf(p, last, "%s\"%s\":%s",
+                         metric == ngx_http_appeal_metrics_table ? "" : ",",
+                         metric->name, metric->label[0] ? "[" : "");
 
+        for (n = 0; metric->get(amcf, metric, n, &sample) == NGX_OK; n++) {
+            if (metric->label[0] == NULL) {
+                p = ngx_slprintf(p, last, "%uL", sample.value);
+                continue;
+            }
 
-static uint64_t
-ngx_http_appeal_zone_evicted(ngx_http_appeal_zone_sh_t *sh)
-{
-    return limits_evicted(sh->table);
-}
+            p = ngx_slprintf(p, last, "%s", n ? ",{" : "{");
 
+            for (i = 0; metric->label[i]; i++) {
+                p = ngx_slprintf(p, last, "\"%s\":\"", metric->label[i]);
+                p = (u_char *) ngx_escape_json(p, sample.label[i].data,
+                                               sample.label[i].len);
+                p = ngx_slprintf(p, last, "\",");
+            }
 
-static uint64_t
-ngx_http_appeal_zone_capacity(ngx_http_appeal_zone_sh_t *sh)
-{
-    return limits_capacity(sh->table);
-}
+            p = ngx_slprintf(p, last, "\"value\":%uL}", sample.value);
+        }
 
-
-static uint64_t
-ngx_http_appeal_zone_owing(ngx_http_appeal_zone_sh_t *sh)
-{
-    return limits_owing(sh->table, ngx_http_appeal_now());
-}
-
-
-char *
-ngx_http_appeal_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_core_loc_conf_t  *clcf;
-
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    clcf->handler = ngx_http_appeal_metrics_handler;
-
-    return NGX_CONF_OK;
-}
-
-
-ngx_int_t
-ngx_http_appeal_add_counters(ngx_conf_t *cf, ngx_http_appeal_main_conf_t *amcf)
-{
-    static ngx_str_t  name = ngx_string("appeal_counters");
-
-    /* a tag of its own: no limit can be given this zone */
-
-    amcf->counters = ngx_shared_memory_add(cf, &name, 8 * ngx_pagesize,
-                                           &name);
-
-    if (amcf->counters == NULL) {
-        return NGX_ERROR;
+        if (metric->label[0]) {
+            *p++ = ']';
+        }
     }
 
-    amcf->counters->init = ngx_http_appeal_init_counters;
+    return ngx_slprintf(p, last, "}\n");
+}
+
+
+/* One of ngx_http_appeal_counters_t: data is its offset. */
+
+static ngx_int_t
+ngx_http_appeal_get_counter(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    u_char  *counters;
+
+    if (n > 0) {
+        return NGX_DONE;
+    }
+
+    counters = (u_char *) ngx_http_appeal_counters(amcf);
+    sample->value = *(ngx_atomic_t *) (counters + metric->data);
+
+    return NGX_OK;
+}
+
+
+/* Several of them: data is their list. */
+
+static ngx_int_t
+ngx_http_appeal_get_labelled(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    u_char                      *counters;
+    ngx_http_appeal_labelled_t  *labelled;
+
+    labelled = (ngx_http_appeal_labelled_t *) metric->data;
+
+    if (labelled[n].label.len == 0) {
+        return NGX_DONE;
+    }
+
+    counters = (u_char *) ngx_http_appeal_counters(amcf);
+    sample->label[0] = labelled[n].label;
+    sample->value = *(ngx_atomic_t *) (counters + labelled[n].offset);
 
     return NGX_OK;
 }
 
 
 static ngx_int_t
+ngx_http_appeal_get_refused(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    enum problem_reason  reason;
+
+    reason = PROBLEM_NO_REASON + 1 + n;
+
+    if (reason >= PROBLEM_REASONS) {
+        return NGX_DONE;
+    }
+
+    sample->label[0].data = (u_char *) problem_reason_name(reason);
+    sample->label[0].len = ngx_strlen(sample->label[0].data);
+    sample->value = ngx_http_appeal_counters(amcf)->refused[reason];
+
+    return NGX_OK;
+}
+
+
+/* What is in all the files of a type: data is that. */
+
+static ngx_int_t
+ngx_http_appeal_get_known(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_uint_t                     i;
+    ngx_http_appeal_file_t       **files;
+    ngx_http_appeal_file_type_t   *type;
+
+    if (n > 0) {
+        return NGX_DONE;
+    }
+
+    sample->value = 0;
+    type = (ngx_http_appeal_file_type_t *) metric->data;
+    files = amcf->files.elts;
+
+    for (i = 0; i < amcf->files.nelts; i++) {
+        if (files[i]->type == type) {
+            sample->value += type->count(files[i]->data);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_appeal_file_t *
+ngx_http_appeal_metric_file(ngx_http_appeal_main_conf_t *amcf, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_http_appeal_file_t  **files;
+
+    if (n >= amcf->files.nelts) {
+        return NULL;
+    }
+
+    files = amcf->files.elts;
+    sample->label[0].data = (u_char *) files[n]->type->name;
+    sample->label[0].len = ngx_strlen(files[n]->type->name);
+    sample->label[1] = files[n]->path;
+
+    return files[n];
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_file_age(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_http_appeal_file_t  *file;
+
+    file = ngx_http_appeal_metric_file(amcf, n, sample);
+
+    if (file == NULL) {
+        return NGX_DONE;
+    }
+
+    /* the clock may have been set back */
+
+    sample->value = ngx_max(ngx_time() - file->since, 0);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_file_broken(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_http_appeal_file_t  *file;
+
+    file = ngx_http_appeal_metric_file(amcf, n, sample);
+
+    if (file == NULL) {
+        return NGX_DONE;
+    }
+
+    sample->value = file->broken;
+
+    return NGX_OK;
+}
+
+
+static ngx_shm_zone_t *
+ngx_http_appeal_metric_zone(ngx_array_t *list, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_shm_zone_t  **zones;
+
+    if (n >= list->nelts) {
+        return NULL;
+    }
+
+    zones = list->elts;
+    sample->label[0] = zones[n]->shm.name;
+
+    return zones[n];
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_memory_held(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_shm_zone_t  *shm_zone;
+
+    shm_zone = ngx_http_appeal_metric_zone(&amcf->memories, n, sample);
+
+    if (shm_zone == NULL) {
+        return NGX_DONE;
+    }
+
+    sample->value = tokens_held(ngx_http_appeal_memory_tokens(shm_zone),
+                                ngx_time());
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_memory_capacity(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_shm_zone_t  *shm_zone;
+
+    shm_zone = ngx_http_appeal_metric_zone(&amcf->memories, n, sample);
+
+    if (shm_zone == NULL) {
+        return NGX_DONE;
+    }
+
+    sample->value = tokens_capacity(ngx_http_appeal_memory_tokens(shm_zone));
+
+    return NGX_OK;
+}
+
+
+/*
+ * One of ngx_http_appeal_policy_sh_t: data is its offset.  Policies that were
+ * too many to be counted apart are the last, in one, and have no names.
+ */
+
+static ngx_int_t
+ngx_http_appeal_get_policy(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_uint_t                  apart;
+    ngx_http_appeal_policy_t  **policies;
+
+    policies = amcf->policies.elts;
+    apart = amcf->policies_apart;
+
+    if (n > apart || n == amcf->policies.nelts) {
+        return NGX_DONE;
+    }
+
+    if (n < apart) {
+        sample->label[0] = policies[n]->zone;
+        sample->label[1] = policies[n]->name;
+
+    } else {
+        ngx_str_null(&sample->label[0]);
+        ngx_str_null(&sample->label[1]);
+    }
+
+    sample->value = *(ngx_atomic_t *) ((u_char *) policies[n]->sh
+                                       + metric->data);
+
+    return NGX_OK;
+}
+
+
+static struct limits *
+ngx_http_appeal_metric_limits(ngx_http_appeal_main_conf_t *amcf, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_shm_zone_t          *shm_zone;
+    ngx_http_appeal_zone_t  *zone;
+
+    shm_zone = ngx_http_appeal_metric_zone(&amcf->zones, n, sample);
+
+    if (shm_zone == NULL) {
+        return NULL;
+    }
+
+    zone = shm_zone->data;
+
+    return zone->table;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_limit_owing(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    struct limits  *table;
+
+    table = ngx_http_appeal_metric_limits(amcf, n, sample);
+
+    if (table == NULL) {
+        return NGX_DONE;
+    }
+
+    sample->value = limits_owing(table, ngx_http_appeal_now());
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_limit_capacity(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    struct limits  *table;
+
+    table = ngx_http_appeal_metric_limits(amcf, n, sample);
+
+    if (table == NULL) {
+        return NGX_DONE;
+    }
+
+    sample->value = limits_capacity(table);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_limit_evicted(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    struct limits  *table;
+
+    table = ngx_http_appeal_metric_limits(amcf, n, sample);
+
+    if (table == NULL) {
+        return NGX_DONE;
+    }
+
+    sample->value = limits_evicted(table);
+
+    return NGX_OK;
+}
+
+
+#if (NGX_STAT_STUB)
+
+/* nginx's own: data is where the pointer to it is. */
+
+static ngx_int_t
+ngx_http_appeal_get_stat(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    if (n > 0) {
+        return NGX_DONE;
+    }
+
+    sample->value = **(ngx_atomic_t **) metric->data;
+
+    return NGX_OK;
+}
+
+#endif
+
+
+char *
+ngx_http_appeal_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                 *value;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    value = cf->args->elts;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (cf->args->nelts == 1
+        || ngx_strcmp(value[1].data, "prometheus") == 0)
+    {
+        clcf->handler = ngx_http_appeal_prometheus_handler;
+
+    } else if (ngx_strcmp(value[1].data, "json") == 0) {
+        clcf->handler = ngx_http_appeal_json_handler;
+
+    } else {
+        return "is in neither \"prometheus\" nor \"json\"";
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+/* For a limit: where it is counted, together with others of the same name. */
+
+ngx_http_appeal_policy_t *
+ngx_http_appeal_policy(ngx_conf_t *cf, ngx_str_t *zone, ngx_str_t *name)
+{
+    ngx_uint_t                     i;
+    ngx_http_appeal_policy_t      *policy, **policies;
+    ngx_http_appeal_main_conf_t   *amcf;
+
+    if (zone->len > NGX_HTTP_APPEAL_NAME_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no zone is named \"%V\"", zone);
+        return NULL;
+    }
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+    policies = amcf->policies.elts;
+
+    for (i = 0; i < amcf->policies.nelts; i++) {
+        policy = policies[i];
+
+        if (policy->zone.len == zone->len
+            && policy->name.len == name->len
+            && ngx_memcmp(policy->zone.data, zone->data, zone->len) == 0
+            && ngx_memcmp(policy->name.data, name->data, name->len) == 0)
+        {
+            return policy;
+        }
+    }
+
+    policy = ngx_pcalloc(cf->pool, sizeof(ngx_http_appeal_policy_t));
+    policies = ngx_array_push(&amcf->policies);
+
+    if (policy == NULL || policies == NULL) {
+        return NULL;
+    }
+
+    policy->zone = *zone;
+    policy->name = *name;
+    *policies = policy;
+
+    return policy;
+}
+
+
+ngx_int_t
+ngx_http_appeal_add_counters(ngx_conf_t *cf, ngx_http_appeal_main_conf_t *amcf)
+{
+    size_t  size;
+
+    static ngx_str_t  name = ngx_string("appeal_counters");
+
+    size = ngx_align(sizeof(ngx_http_appeal_counters_t), ngx_pagesize)
+           + 8 * ngx_pagesize;
+
+    /* a tag of its own: no limit can be given this zone */
+
+    amcf->counters = ngx_shared_memory_add(cf, &name, size, &name);
+
+    if (amcf->counters == NULL) {
+        return NGX_ERROR;
+    }
+
+    amcf->counters->init = ngx_http_appeal_init_counters;
+    amcf->counters->data = amcf;
+
+    return NGX_OK;
+}
+
+
+/* The data of the zone are the configuration before, the counters after. */
+
+static ngx_int_t
 ngx_http_appeal_init_counters(ngx_shm_zone_t *shm_zone, void *data)
 {
-    ngx_slab_pool_t             *shpool;
-    ngx_http_appeal_counters_t  *counters;
+    ngx_slab_pool_t              *shpool;
+    ngx_http_appeal_counters_t   *counters;
+    ngx_http_appeal_main_conf_t  *amcf;
 
+    amcf = shm_zone->data;
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
     counters = shpool->data;
 
@@ -377,7 +979,72 @@ ngx_http_appeal_init_counters(ngx_shm_zone_t *shm_zone, void *data)
         shpool->data = counters;
     }
 
+    ngx_http_appeal_place_policies(amcf, counters, shm_zone->shm.log);
     shm_zone->data = counters;
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_appeal_policy_is(u_char text[NGX_HTTP_APPEAL_NAME_MAX],
+    ngx_str_t *name)
+{
+    return ngx_strncmp(text, name->data, name->len) == 0
+           && (name->len == NGX_HTTP_APPEAL_NAME_MAX
+               || text[name->len] == '\0');
+}
+
+
+/*
+ * Where the policies of this configuration are counted: where they were, else
+ * at the first free place, else all together at the last one.
+ */
+
+static void
+ngx_http_appeal_place_policies(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_counters_t *counters, ngx_log_t *log)
+{
+    ngx_uint_t                     i, apart;
+    ngx_http_appeal_policy_t      *policy, **policies;
+    ngx_http_appeal_policy_sh_t   *sh, *rest;
+
+    policies = amcf->policies.elts;
+    rest = &counters->policies[NGX_HTTP_APPEAL_POLICIES - 1];
+    apart = 0;
+
+    for (i = 0; i < amcf->policies.nelts; i++) {
+        policy = policies[i];
+
+        for (sh = counters->policies; sh < rest; sh++) {
+            if (sh->name[0] == '\0'
+                || (ngx_http_appeal_policy_is(sh->zone, &policy->zone)
+                    && ngx_http_appeal_policy_is(sh->name, &policy->name)))
+            {
+                break;
+            }
+        }
+
+        policy->sh = sh;
+
+        if (sh == rest) {
+            continue;
+        }
+
+        ngx_memcpy(sh->zone, policy->zone.data, policy->zone.len);
+        ngx_memcpy(sh->name, policy->name.data, policy->name.len);
+
+        policies[i] = policies[apart];
+        policies[apart++] = policy;
+    }
+
+    amcf->policies_apart = apart;
+
+    if (apart < amcf->policies.nelts) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "%ui limits have names beyond the %d that are counted "
+                      "apart since nginx was started",
+                      amcf->policies.nelts - apart,
+                      NGX_HTTP_APPEAL_POLICIES - 1);
+    }
 }

@@ -21,7 +21,7 @@ static ngx_uint_t ngx_http_appeal_find_api_key(ngx_http_request_t *r,
     ngx_str_t *key);
 static ngx_int_t ngx_http_appeal_identify_key(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
-    ngx_str_t *text, enum problem_reason *reason);
+    ngx_str_t *text, ngx_str_t *hook, enum problem_reason *reason);
 static void ngx_http_appeal_identify_nobody(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_loc_conf_t *alcf);
 
@@ -41,6 +41,7 @@ static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
     { ngx_string("off"), NGX_HTTP_APPEAL_OFF },
     { ngx_string("jwt"), NGX_HTTP_APPEAL_JWT },
     { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
+    { ngx_string("hook"), NGX_HTTP_APPEAL_HOOK },
     { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
     { ngx_null_string, 0 }
 };
@@ -75,6 +76,27 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_appeal_loc_conf_t, keys),
       &ngx_http_appeal_keys_type },
+
+    { ngx_string("appeal_hook"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_appeal_hook,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_limit_allow"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, allow),
+      &ngx_http_appeal_networks_type },
+
+    { ngx_string("appeal_limit_deny"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, deny),
+      &ngx_http_appeal_networks_type },
 
     { ngx_string("appeal_jwt_keys"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -203,7 +225,7 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NULL },
 
     { ngx_string("appeal_metrics"),
-      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       ngx_http_appeal_metrics,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -303,7 +325,12 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
 
     reason = PROBLEM_NO_REASON;
 
-    if (ctx->decided == NULL
+    if (alcf->deny != NULL
+        && ngx_http_appeal_is_in(r, ngx_http_appeal_current(r, alcf->deny)))
+    {
+        reason = PROBLEM_DENIED_ADDRESS;
+
+    } else if (ctx->decided == NULL
         || !ngx_http_appeal_same_rules(ctx->decided, alcf))
     {
         rc = ngx_http_appeal_identify(r, ctx, alcf, &reason);
@@ -338,6 +365,10 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
             ngx_http_appeal_count(counters->api_key);
             break;
 
+        case NGX_HTTP_APPEAL_HOOK:
+            ngx_http_appeal_count(counters->hook);
+            break;
+
         default: /* NGX_HTTP_APPEAL_ANONYMOUS */
             ngx_http_appeal_count(counters->anonymous);
         }
@@ -364,6 +395,7 @@ ngx_http_appeal_same_rules(ngx_http_appeal_loc_conf_t *one,
 
     return one->methods == two->methods
            && one->keys == two->keys
+           && one->hook == two->hook
            && one->region.len == two->region.len
            && ngx_memcmp(one->region.data, two->region.data, one->region.len)
               == 0;
@@ -376,6 +408,8 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 {
     ngx_str_t   key;
     ngx_uint_t  n;
+
+    static ngx_str_t  no_hook = ngx_string("");
 
     ctx->method = 0;
     ngx_str_null(&ctx->auth);
@@ -408,7 +442,29 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         }
 
         if (n == 1) {
-            return ngx_http_appeal_identify_key(r, ctx, alcf, &key, reason);
+            return ngx_http_appeal_identify_key(r, ctx, alcf, &key, &no_hook,
+                                                reason);
+        }
+    }
+
+    if (alcf->methods & NGX_HTTP_APPEAL_HOOK) {
+        n = ngx_http_appeal_find_secret(r, ctx, alcf->hook, &key);
+
+        if (n > 1) {
+            *reason = PROBLEM_SEVERAL_CREDENTIALS;
+            return NGX_OK;
+        }
+
+        if (n == 1) {
+            return ngx_http_appeal_identify_key(r, ctx, alcf, &key,
+                                                &alcf->hook->kind, reason);
+        }
+
+        if (alcf->hook->place == NGX_HTTP_APPEAL_HOOK_BODY) {
+            ctx->method = NGX_HTTP_APPEAL_HOOK;
+            ngx_str_set(&ctx->auth, "hook");
+            ctx->region = alcf->region;
+            return NGX_OK;
         }
     }
 
@@ -466,24 +522,26 @@ ngx_http_appeal_find_api_key(ngx_http_request_t *r, ngx_str_t *key)
 }
 
 
+/* A client's key, or the secret of a hook of that kind. */
+
 static ngx_int_t
 ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_loc_conf_t *alcf, ngx_str_t *text,
+    ngx_http_appeal_loc_conf_t *alcf, ngx_str_t *text, ngx_str_t *hook,
     enum problem_reason *reason)
 {
     struct keys        *keys;
     const struct key   *key;
+    enum keys_verdict   verdict;
 
     keys = ngx_http_appeal_current(r, alcf->keys);
+    verdict = keys_check(keys, (char *) text->data, text->len, ngx_time(),
+                         &key);
 
-    switch (keys_check(keys, (char *) text->data, text->len, ngx_time(), &key))
-    {
+    switch (verdict) {
+
     case KEYS_GOOD:
-        break;
-
     case KEYS_EXPIRED:
-        *reason = PROBLEM_EXPIRED_KEY;
-        return NGX_OK;
+        break;
 
     case KEYS_FAILED:
         ngx_log_error(NGX_LOG_ALERT, r->connection->log, 0,
@@ -495,6 +553,21 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         /* one answer for all three, so that prefixes cannot be listed */
 
         *reason = PROBLEM_INVALID_KEY;
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(key->hook, hook->len ? (char *) hook->data : "") != 0) {
+        *reason = PROBLEM_INVALID_KEY;
+        return NGX_OK;
+    }
+
+    if (key->source != NULL && !ngx_http_appeal_is_in(r, key->source)) {
+        *reason = PROBLEM_WRONG_SOURCE;
+        return NGX_OK;
+    }
+
+    if (verdict == KEYS_EXPIRED) {
+        *reason = PROBLEM_EXPIRED_KEY;
         return NGX_OK;
     }
 
@@ -514,8 +587,15 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ctx->method = NGX_HTTP_APPEAL_API_KEY;
-    ngx_str_set(&ctx->auth, "api_key");
+    if (hook->len) {
+        ctx->method = NGX_HTTP_APPEAL_HOOK;
+        ngx_str_set(&ctx->auth, "hook");
+
+    } else {
+        ctx->method = NGX_HTTP_APPEAL_API_KEY;
+        ngx_str_set(&ctx->auth, "api_key");
+    }
+
     ctx->rate = key->rate;
 
     return NGX_OK;
@@ -635,7 +715,11 @@ ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
         || ngx_array_init(&amcf->zones, cf->pool, 4,
                           sizeof(ngx_shm_zone_t *)) != NGX_OK
         || ngx_array_init(&amcf->limits, cf->pool, 8,
-                          sizeof(ngx_http_appeal_limit_t *)) != NGX_OK)
+                          sizeof(ngx_http_appeal_limit_t *)) != NGX_OK
+        || ngx_array_init(&amcf->memories, cf->pool, 2,
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->policies, cf->pool, 8,
+                          sizeof(ngx_http_appeal_policy_t *)) != NGX_OK)
     {
         return NULL;
     }
@@ -673,6 +757,9 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
     conf->request_id = NGX_CONF_UNSET;
     conf->limit_headers = NGX_CONF_UNSET;
     conf->keys = NGX_CONF_UNSET_PTR;
+    conf->hook = NGX_CONF_UNSET_PTR;
+    conf->allow = NGX_CONF_UNSET_PTR;
+    conf->deny = NGX_CONF_UNSET_PTR;
     conf->jwt_keys = NGX_CONF_UNSET_PTR;
     conf->jwt_revoked = NGX_CONF_UNSET_PTR;
     conf->jwt_claims = NGX_CONF_UNSET_PTR;
@@ -698,6 +785,9 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->limit_headers, prev->limit_headers, 1);
     ngx_conf_merge_str_value(conf->region, prev->region, "");
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
+    ngx_conf_merge_ptr_value(conf->hook, prev->hook, NULL);
+    ngx_conf_merge_ptr_value(conf->allow, prev->allow, NULL);
+    ngx_conf_merge_ptr_value(conf->deny, prev->deny, NULL);
 
     if (conf->limits == NULL) {
         conf->limits = prev->limits;
@@ -708,6 +798,21 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"appeal_auth off\" goes with no other method");
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->methods & NGX_HTTP_APPEAL_HOOK) && conf->hook == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_auth hook\" needs \"appeal_hook\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if ((conf->methods & NGX_HTTP_APPEAL_HOOK)
+        && conf->hook->place != NGX_HTTP_APPEAL_HOOK_BODY
+        && conf->keys == NULL)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_auth hook\" needs \"appeal_api_keys\"");
         return NGX_CONF_ERROR;
     }
 

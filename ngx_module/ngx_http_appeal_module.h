@@ -13,6 +13,7 @@
 #include "jws.h"
 #include "keys.h"
 #include "limits.h"
+#include "networks.h"
 #include "problem.h"
 #include "ratelimit.h"
 #include "revoked.h"
@@ -26,19 +27,35 @@
 #define NGX_HTTP_APPEAL_API_KEY    0x0004
 #define NGX_HTTP_APPEAL_ANONYMOUS  0x0008
 #define NGX_HTTP_APPEAL_JWT        0x0010
+#define NGX_HTTP_APPEAL_HOOK       0x0020
 
 #define NGX_HTTP_APPEAL_METHODS    (NGX_HTTP_APPEAL_JWT                       \
                                     |NGX_HTTP_APPEAL_API_KEY                  \
+                                    |NGX_HTTP_APPEAL_HOOK                     \
                                     |NGX_HTTP_APPEAL_ANONYMOUS)
 
 /* what becomes of a refusal */
 #define NGX_HTTP_APPEAL_BODY_PROBLEM     0
 #define NGX_HTTP_APPEAL_BODY_ERROR_PAGE  1
 
+/* where the secret of a hook is */
+#define NGX_HTTP_APPEAL_HOOK_HEADER      0
+#define NGX_HTTP_APPEAL_HOOK_PATH        1       /* its last segment */
+#define NGX_HTTP_APPEAL_HOOK_BODY        2       /* no business of the edge */
+
 /* an IPv4 address, or the /64 of an IPv6 one */
 #define NGX_HTTP_APPEAL_ADDRESS_SIZE     8
 
 #define NGX_HTTP_APPEAL_RANDOM_IDS       64
+
+/* bytes of a zone of nginx whose memory is elsewhere */
+#define NGX_HTTP_APPEAL_NO_ZONE          (8 * ngx_pagesize)
+
+/* bytes of the name of a zone or a policy */
+#define NGX_HTTP_APPEAL_NAME_MAX         64
+
+/* zones and names of limits that are counted apart until nginx is restarted */
+#define NGX_HTTP_APPEAL_POLICIES         256
 
 
 /* A kind of file that is read again when it changes. */
@@ -55,6 +72,7 @@ typedef struct {
     size_t                       (*count)(void *data);
     ngx_uint_t                   (*secret)(void *data);  /* NULL: never */
 
+    char                          *name;        /* of its metrics */
     size_t                         loaded;      /* offsets of counters */
     size_t                         broken;
 } ngx_http_appeal_file_type_t;
@@ -64,6 +82,8 @@ typedef struct {
     ngx_str_t                      path;
     ngx_http_appeal_file_type_t   *type;
     void                          *data;
+
+    time_t                         since;       /* data was changed */
 
     /* the file that data was read from, or that was too broken for it */
     ngx_file_uniq_t                uniq;
@@ -93,8 +113,35 @@ typedef struct {
 } ngx_http_appeal_jwt_t;
 
 
+/* The counters of all limits of that zone and name; of all workers. */
+
+typedef struct {
+    ngx_atomic_t                   passed;
+    ngx_atomic_t                   refused;
+    ngx_atomic_t                   would_refuse;
+    u_char                         zone[NGX_HTTP_APPEAL_NAME_MAX];
+    u_char                         name[NGX_HTTP_APPEAL_NAME_MAX];
+    u_char                         unused[40];  /* a cache line of its own */
+} ngx_http_appeal_policy_sh_t;
+
+
+typedef struct {
+    ngx_str_t                      zone;
+    ngx_str_t                      name;
+    ngx_http_appeal_policy_sh_t   *sh;
+} ngx_http_appeal_policy_t;
+
+
+typedef struct {
+    ngx_str_t                      kind;        /* "telegram" */
+    ngx_uint_t                     place;
+    ngx_str_t                      header;      /* if it is there */
+} ngx_http_appeal_hook_t;
+
+
 typedef struct {
     ngx_shm_zone_t                *zone;
+    ngx_http_appeal_policy_t      *policy;
     ngx_str_t                      name;        /* of the policy */
     ngx_uint_t                     source;      /* of the key */
     ngx_http_complex_value_t      *value;       /* if that is a value */
@@ -104,6 +151,7 @@ typedef struct {
     ngx_uint_t                     only;        /* methods */
     u_char                         secret[SIPHASH_KEY_SIZE];
     struct ratelimit               item;        /* of RateLimit-Policy */
+    unsigned                       dry_run:1;
 } ngx_http_appeal_limit_t;
 
 
@@ -115,19 +163,24 @@ typedef struct {
 } ngx_http_appeal_charged_t;
 
 
-/* The data of a shared memory zone that holds a table of limits. */
+/*
+ * Memory that outlives reloads and binary upgrades.  A zone of nginx stands for
+ * it, so that its name is taken and whoever uses it may come before it; but
+ * that has the smallest size, and nothing is in it.
+ */
+
+typedef struct ngx_http_appeal_mapping_s  ngx_http_appeal_mapping_t;
 
 typedef struct {
+    ngx_str_t                      name;
+    size_t                         size;        /* a multiple of a page */
+    ngx_http_appeal_mapping_t     *mapping;     /* NULL: not there yet */
+} ngx_http_appeal_memory_t;
+
+
+typedef struct {
+    ngx_http_appeal_memory_t       memory;
     struct limits                 *table;
-    size_t                         size;
-    ngx_atomic_t                   passed;
-    ngx_atomic_t                   refused;
-} ngx_http_appeal_zone_sh_t;
-
-
-typedef struct {
-    ngx_http_appeal_zone_sh_t     *sh;
-    ngx_slab_pool_t               *shpool;
 } ngx_http_appeal_zone_t;
 
 
@@ -137,6 +190,7 @@ typedef struct {
     ngx_uint_t                     layout;
     ngx_atomic_t                   jwt;         /* requests let in */
     ngx_atomic_t                   api_key;
+    ngx_atomic_t                   hook;
     ngx_atomic_t                   anonymous;
     ngx_atomic_t                   refused[PROBLEM_REASONS];
     ngx_atomic_t                   answers[6];  /* by hundreds of status */
@@ -146,10 +200,17 @@ typedef struct {
     ngx_atomic_t                   jwks_broken;
     ngx_atomic_t                   revoked_loaded;
     ngx_atomic_t                   revoked_broken;
+    ngx_atomic_t                   networks_loaded;
+    ngx_atomic_t                   networks_broken;
     ngx_atomic_t                   tokens_known;    /* in the memory */
     ngx_atomic_t                   tokens_verified;
     ngx_atomic_t                   tokens_evicted;
     ngx_atomic_t                   not_logged;
+
+    /* every name since the start: none is ever given to another policy, for
+     * workers of an older configuration may still count there */
+
+    ngx_http_appeal_policy_sh_t    policies[NGX_HTTP_APPEAL_POLICIES];
 } ngx_http_appeal_counters_t;
 
 
@@ -157,6 +218,9 @@ typedef struct {
     ngx_array_t                    files;       /* ngx_http_appeal_file_t * */
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
     ngx_array_t                    limits;      /* ngx_http_appeal_limit_t * */
+    ngx_array_t                    memories;    /* ngx_shm_zone_t * */
+    ngx_array_t                    policies; /* ngx_http_appeal_policy_t * */
+    ngx_uint_t                     policies_apart;
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
     struct jws                    *jws;         /* room to judge a token */
@@ -183,8 +247,11 @@ typedef struct {
     ngx_flag_t                     request_id;
     ngx_str_t                      region;
     ngx_http_appeal_file_t        *keys;
+    ngx_http_appeal_hook_t        *hook;
     ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
     ngx_flag_t                     limit_headers;
+    ngx_http_appeal_file_t        *allow;       /* who is not limited */
+    ngx_http_appeal_file_t        *deny;
 
     ngx_http_appeal_file_t        *jwt_keys;
     ngx_http_appeal_file_t        *jwt_revoked;
@@ -220,6 +287,9 @@ typedef struct {
     ngx_http_appeal_loc_conf_t    *decided;     /* the rules that said so */
     enum problem_reason            refused;
     ngx_array_t                   *charged;     /* ngx_http_appeal_charged_t */
+    ngx_array_t                   *dry;         /* the same of dry runs */
+    ngx_str_t                      dry_run;     /* who would have refused */
+    ngx_str_t                      public_path; /* if a secret is in it */
 } ngx_http_appeal_ctx_t;
 
 
@@ -237,6 +307,8 @@ ngx_int_t ngx_http_appeal_set_request_id(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
 size_t ngx_http_appeal_address(ngx_http_request_t *r,
     u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE]);
+ngx_uint_t ngx_http_appeal_is_in(ngx_http_request_t *r,
+    struct networks *networks);
 ngx_uint_t ngx_http_appeal_next_arg(u_char **p, u_char *end, ngx_str_t *arg,
     ngx_str_t *key);
 char *ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -251,6 +323,15 @@ void *ngx_http_appeal_current(ngx_http_request_t *r,
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_jwks_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type;
+extern ngx_http_appeal_file_type_t  ngx_http_appeal_networks_type;
+
+/* ngx_http_appeal_hook.c */
+
+char *ngx_http_appeal_hook(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_uint_t ngx_http_appeal_find_secret(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_hook_t *hook,
+    ngx_str_t *secret);
+void ngx_http_appeal_hide_secret(ngx_http_request_t *r, ngx_str_t *uri);
 
 /* ngx_http_appeal_jwt.c */
 
@@ -262,9 +343,28 @@ char *ngx_http_appeal_merge_jwt(ngx_conf_t *cf,
     ngx_http_appeal_loc_conf_t *prev, ngx_http_appeal_loc_conf_t *conf);
 ngx_uint_t ngx_http_appeal_find_token(ngx_http_request_t *r,
     ngx_http_appeal_jwt_t *jwt, ngx_str_t *token);
+struct tokens *ngx_http_appeal_memory_tokens(ngx_shm_zone_t *shm_zone);
 ngx_int_t ngx_http_appeal_identify_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     ngx_str_t *text, enum problem_reason *reason);
+
+/* ngx_http_appeal_memory.c */
+
+/* For a directive: who is to have that much under that name. */
+
+ngx_int_t ngx_http_appeal_memory_add(ngx_conf_t *cf,
+    ngx_http_appeal_memory_t *memory, ngx_str_t *name, size_t size);
+
+/*
+ * For the initialization of its zone, aligned to a page.  First take: what the
+ * cycle or the binary before this one held, NULL if there is none.  If that is
+ * no good, make: zeroed, NULL if it failed, which is logged.
+ */
+
+void *ngx_http_appeal_memory_take(ngx_http_appeal_memory_t *memory,
+    ngx_log_t *log);
+void *ngx_http_appeal_memory_make(ngx_http_appeal_memory_t *memory,
+    ngx_log_t *log);
 
 /* ngx_http_appeal_limits.c */
 
@@ -274,6 +374,9 @@ char *ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 ngx_int_t ngx_http_appeal_init_limits(ngx_cycle_t *cycle);
 ngx_uint_t ngx_http_appeal_make_item(struct ratelimit *item,
     ngx_http_appeal_limit_t *limit, struct limits_rate *rate);
+ngx_int_t ngx_http_appeal_peek(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    enum problem_reason *reason);
 ngx_int_t ngx_http_appeal_charge(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     enum problem_reason *reason);
@@ -285,6 +388,7 @@ int64_t ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx);
 ngx_int_t ngx_http_appeal_add_filter(ngx_conf_t *cf);
 ngx_int_t ngx_http_appeal_refuse(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
+ngx_uint_t ngx_http_appeal_may_log(ngx_http_request_t *r);
 char *ngx_http_appeal_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 u_char *ngx_http_appeal_log_connection(ngx_log_t *log, u_char *buf,
     size_t len);
@@ -298,6 +402,8 @@ ngx_int_t ngx_http_appeal_add_counters(ngx_conf_t *cf,
 ngx_http_appeal_counters_t *ngx_http_appeal_counters(
     ngx_http_appeal_main_conf_t *amcf);
 ngx_int_t ngx_http_appeal_log_phase_handler(ngx_http_request_t *r);
+ngx_http_appeal_policy_t *ngx_http_appeal_policy(ngx_conf_t *cf,
+    ngx_str_t *zone, ngx_str_t *name);
 char *ngx_http_appeal_metrics(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 

@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_appeal_client_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_appeal_args_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_appeal_uri_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 static ngx_int_t ngx_http_appeal_set_client(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_main_conf_t *amcf);
@@ -62,6 +64,12 @@ static ngx_http_variable_t  ngx_http_appeal_variables[] = {
 
     { ngx_string("appeal_args"), NULL, ngx_http_appeal_args_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_uri"), NULL, ngx_http_appeal_uri_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_dry_run"), NULL, ngx_http_appeal_variable,
+      offsetof(ngx_http_appeal_ctx_t, dry_run), NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
       ngx_http_null_variable
 };
@@ -155,6 +163,20 @@ ngx_http_appeal_args_variable(ngx_http_request_t *r,
 }
 
 
+static ngx_int_t
+ngx_http_appeal_uri_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  uri;
+
+    uri = r->uri;
+    ngx_http_appeal_hide_secret(r, &uri);
+    ngx_http_appeal_set_value(v, &uri);
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_appeal_set_request_id(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx)
@@ -238,6 +260,44 @@ ngx_http_appeal_address(ngx_http_request_t *r,
     default: /* AF_UNIX */
         return 0;
     }
+}
+
+
+/* False for a Unix socket: it is in no network. */
+
+ngx_uint_t
+ngx_http_appeal_is_in(ngx_http_request_t *r, struct networks *networks)
+{
+    u_char                address[NETWORKS_ADDRESS_SIZE];
+    struct sockaddr      *sa;
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    sa = r->connection->sockaddr;
+
+    switch (sa->sa_family) {
+
+    case AF_INET:
+        sin = (struct sockaddr_in *) sa;
+        ngx_memzero(address, 10);
+        ngx_memset(address + 10, 0xff, 2);
+        ngx_memcpy(address + 12, &sin->sin_addr, 4);
+        break;
+
+#if (NGX_HAVE_INET6)
+    case AF_INET6:
+        sin6 = (struct sockaddr_in6 *) sa;
+        ngx_memcpy(address, &sin6->sin6_addr, NETWORKS_ADDRESS_SIZE);
+        break;
+#endif
+
+    default: /* AF_UNIX */
+        return 0;
+    }
+
+    return networks_hold(networks, address);
 }
 
 

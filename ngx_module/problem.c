@@ -144,6 +144,14 @@ static const struct reason  reasons[PROBLEM_REASONS] = {
       { "Срок действия ключа истёк. Запросите новый.",
         "The key has expired. Ask for a new one." } },
 
+    [PROBLEM_WRONG_SOURCE] = { "wrong_source", 403,
+      { "С этого сетевого адреса ключ не действует.",
+        "The key does not hold from this network address." } },
+
+    [PROBLEM_DENIED_ADDRESS] = { "denied_address", 403,
+      { "С этого сетевого адреса запросы не принимаются.",
+        "Requests from this network address are not taken." } },
+
     [PROBLEM_TOKEN_TOO_LONG] = { "token_too_long", 401,
       { "Маркер длиннее 8 килобайт.",
         "The token is longer than 8 kilobytes." } },

@@ -8,6 +8,7 @@
 #define LAYOUT       UINT64_C(0x6f746b6c746f6b31)    /* "otkltok1" */
 #define HEAD_SIZE    64
 #define WAYS         4
+#define COUNTED      8192                    /* entries tokens_held() sees */
 #define WORDS        (TOKENS_ENTRY_SIZE / sizeof(uint64_t))
 #define LENGTH_BITS  12
 #define LENGTH_MASK  ((UINT64_C(1) << LENGTH_BITS) - 1)
@@ -106,6 +107,25 @@ has_hash(const struct entry *entry, const uint64_t hash[2])
 {
     return get(entry, WORD_HASH) == hash[0]
            && get(entry, WORD_HASH + 1) == hash[1];
+}
+
+
+size_t
+tokens_held(const struct tokens *tokens, int64_t now)
+{
+    size_t  i, n, capacity, entries;
+
+    n = 0;
+    capacity = tokens_capacity(tokens);
+    entries = capacity < COUNTED ? capacity : COUNTED;
+
+    for (i = 0; i < entries; i++) {
+        n += (int64_t) get(&tokens->entries[i], WORD_UNTIL) > now;
+    }
+
+    /* a keyed hash spreads the tokens: the other entries are like these */
+
+    return n * capacity / entries;
 }
 
 

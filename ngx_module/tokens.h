@@ -76,6 +76,9 @@ bool tokens_find(const struct tokens *tokens, const uint64_t hash[2],
 bool tokens_put(struct tokens *tokens, const uint64_t hash[2], int64_t now,
     const struct token *token, bool *evicted);
 
+/* How many tokens fit, and how many that are good at now are there: counted in
+ * 4 MB at most, of a larger table that is a sample. */
 size_t tokens_capacity(const struct tokens *tokens);
+size_t tokens_held(const struct tokens *tokens, int64_t now);
 
 #endif

@@ -1,6 +1,6 @@
 // Key files: every line is understood, or the file is refused with its line and the reason named.
 // named; and who may come with what.
-// sources: ngx_module/keys.c ngx_module/limits.c ngx_module/siphash.c
+// sources: ngx_module/keys.c ngx_module/limits.c ngx_module/networks.c ngx_module/siphash.c
 // libs: -lcrypto
 #include <setjmp.h>
 #include <stdarg.h>

@@ -391,6 +391,25 @@ static void a_key_takes_sixteen_bytes(void **state)
     munmap(memory, MEGABYTE);
 }
 
+static void who_owes_is_estimated_in_a_large_table(void **state)
+{
+    (void)state;
+    size_t size = (size_t)16 * MEGABYTE;
+    void *memory = shared(size);
+    struct limits *table = new_table(memory, size);
+    struct limits_rate rate = { SECOND, 1 };
+    uint64_t keys = limits_capacity(table) / 8;
+    for (uint64_t key = 0; key < keys; key++) {
+        assert_true(ask(table, key, rate, 1, BEGAN));
+    }
+    /* Its standard deviation is 630 here. */
+    uint64_t known = keys - limits_evicted(table), owing = limits_owing(table, BEGAN);
+    assert_in_range(owing, known - 2000, known + 2000);
+    assert_int_not_equal(owing, known);
+    assert_int_equal(limits_owing(table, BEGAN + SECOND), 0);
+    munmap(memory, size);
+}
+
 static void memory_that_is_no_table_is_refused(void **state)
 {
     (void)state;
@@ -803,6 +822,7 @@ int main(void)
         cmocka_unit_test(a_clock_that_goes_back_forgives_nothing),
         cmocka_unit_test(a_table_outlives_its_time),
         cmocka_unit_test(a_key_takes_sixteen_bytes),
+        cmocka_unit_test(who_owes_is_estimated_in_a_large_table),
         cmocka_unit_test(memory_that_is_no_table_is_refused),
         cmocka_unit_test(debts_are_still_there_after_attaching),
         cmocka_unit_test(who_owes_least_makes_room),

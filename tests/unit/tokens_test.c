@@ -160,6 +160,31 @@ static void who_has_the_least_time_goes_first(void **state)
     free(memory);
 }
 
+static void tokens_that_are_held_are_counted(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { SIZE, (size_t)16 << 20 };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        void *memory;
+        struct tokens *tokens = table(&memory, sizes[i]);
+        assert_int_equal(tokens_held(tokens, NOW), 0);
+        uint64_t n = tokens_capacity(tokens) / 4, gone = 0;
+        for (uint64_t k = 0; k < n; k++) {
+            uint64_t hash[2];
+            hash_of(k, hash);
+            struct token token = a_token("a", NOW + 100);
+            bool evicted;
+            assert_true(tokens_put(tokens, hash, NOW, &token, &evicted));
+            gone += evicted;
+        }
+        /* All of a small table, a sample of a large one: 160 is its standard deviation. */
+        uint64_t slack = i == 0 ? 0 : 700;
+        assert_in_range(tokens_held(tokens, NOW), n - gone - slack, n - gone + slack);
+        assert_int_equal(tokens_held(tokens, NOW + 100), 0);
+        free(memory);
+    }
+}
+
 static void a_torn_entry_is_not_believed(void **state)
 {
     (void)state;
@@ -263,6 +288,7 @@ int main(void)
         cmocka_unit_test(a_table_is_taken_over_or_not),
         cmocka_unit_test(what_is_too_long_is_not_kept),
         cmocka_unit_test(who_has_the_least_time_goes_first),
+        cmocka_unit_test(tokens_that_are_held_are_counted),
         cmocka_unit_test(a_torn_entry_is_not_believed),
         cmocka_unit_test(many_at_once_never_see_another),
     };

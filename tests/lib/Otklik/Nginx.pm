@@ -103,8 +103,9 @@ sub configuration {
     my $module = "$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so";
     my $workers = $o{workers} // 1;
     my $main = $o{main} // '';
+    my $daemon = $o{daemon} ? 'on' : 'off';
     return <<"CONF";
-$main daemon off; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
+$main daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
 events { worker_connections 512; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
@@ -158,7 +159,8 @@ sub free_port {
     }
 }
 
-# nginx_start(HTTP, SERVER, workers => 1, main => DIRECTIVES, under => [PROGRAM that runs it, …])
+# nginx_start(HTTP, SERVER, workers => 1, main => DIRECTIVES, under => [PROGRAM that runs it, …]); daemon => 1: as a system starts it, which a
+# binary upgrade asks for.
 sub nginx_start {
     my ($http, $server, %o) = @_;
     my ($status, $said) = nginx_config($http, $server, %o);
@@ -174,6 +176,11 @@ sub nginx_start {
     until (IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 1)) {
         die 'nginx does not come: ' . nginx_log() if time > $until;
         sleep 0.02;
+    }
+    if ($o{daemon}) {
+        waitpid $master, 0;
+        open my $in, '<', "$dir/nginx.pid" or die "$dir/nginx.pid: $!";
+        $master = 0 + <$in>;
     }
     return;
 }
@@ -216,6 +223,8 @@ END {
         my $status = $?;
         kill 'TERM', grep { defined } $master, $echo;
         waitpid $_, 0 for grep { defined } $master, $echo;
+        # One that a daemon's parent left to us is no child.
+        for (my $until = time + 5; $master && -d "/proc/$master" && time < $until;) { sleep 0.02 }
         # A worker that died of itself, and a sanitizer's report, go to nginx's log: they must not be overlooked.
         if (nginx_log() =~ /AddressSanitizer|runtime error|exited on signal (?!9\b)/) { print {*STDERR} nginx_log(); $status ||= 1 }
         $? = $status;
