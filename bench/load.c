@@ -39,6 +39,7 @@ struct connection {
 };
 
 static struct {
+    const char *address;
     int port;
     int connections;
     int pipeline;
@@ -49,7 +50,7 @@ static struct {
     const char *header;
     char **lines;
     size_t nlines;
-} option = { .connections = 64, .pipeline = 1, .path = "/" };
+} option = { .address = "127.0.0.1", .connections = 64, .pipeline = 1, .path = "/" };
 
 static uint64_t begun, answered, status_count[600], next_address, next_line;
 static struct timespec start;
@@ -67,8 +68,7 @@ static double seconds_since(const struct timespec *then)
 // One request at out, which has room for REQUEST_MAX bytes.
 static size_t write_request(char *out)
 {
-    int n = snprintf(out, REQUEST_MAX, "GET %s HTTP/1.1\r\n%s", option.path,
-                     option.header == NULL ? "Host: bench\r\n" : "");
+    int n = snprintf(out, REQUEST_MAX, "GET %s HTTP/1.1\r\nHost: bench\r\n", option.path);
     if (option.addresses > 0) {
         uint64_t address = next_address;
         next_address = (next_address + ADDRESS_STRIDE) % option.addresses;
@@ -177,7 +177,9 @@ static struct connection *open_connection(int epoll)
 {
     struct sockaddr_in address = { .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)option.port) };
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (inet_pton(AF_INET, option.address, &address.sin_addr) != 1) {
+        errx(2, "%s is not an address", option.address);
+    }
     struct connection *c = calloc(1, sizeof(*c));
     int one = 1;
     if (c == NULL || (c->out = malloc((size_t)option.pipeline * REQUEST_MAX)) == NULL) {
@@ -241,6 +243,7 @@ static void read_options(int argc, char **argv)
         { "requests", required_argument, NULL, 'n' },
         { "addresses", required_argument, NULL, 'a' },
         { "header", required_argument, NULL, 'h' },
+        { "address", required_argument, NULL, 'i' },
         { "lines", required_argument, NULL, 'l' },
         { NULL, 0, NULL, 0 },
     };
@@ -267,6 +270,9 @@ static void read_options(int argc, char **argv)
         case 'a':
             option.addresses = (uint64_t)number(optarg, 1, ADDRESSES_MAX);
             break;
+        case 'i':
+            option.address = optarg;
+            break;
         case 'h':
             option.header = optarg;
             break;
@@ -278,8 +284,10 @@ static void read_options(int argc, char **argv)
         }
     }
     if (optind != argc || option.port == 0 || (option.seconds > 0) == (option.requests > 0)) {
-        errx(2, "usage: load --port N (--seconds S | --requests N) [--path /] [--connections 64] "
-                "[--pipeline 1] [--addresses N] [--header LINE] [--lines FILE]");
+        errx(
+            2,
+            "usage: load [--address 127.0.0.1] --port N (--seconds S | --requests N) [--path /] [--connections 64] "
+            "[--pipeline 1] [--addresses N] [--header LINE] [--lines FILE]");
     }
 }
 

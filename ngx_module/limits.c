@@ -55,7 +55,7 @@
 #define NAP       100000               /* ns */
 
 /* changes with everything another version could misread */
-#define LAYOUT  UINT64_C(0x6f746b6c696d3031)
+#define LAYOUT  UINT64_C(0x6f746b6c696d3032)
 
 struct entry {
     _Atomic uint64_t  tag;
@@ -76,12 +76,19 @@ struct limits {
     struct line       lines[];
 };
 
-/* One key in one line, as it was read; not known: the entry to take over. */
-struct place {
-    bool              known;
+/* An entry as it was read. */
+struct seen {
     struct entry     *entry;
     uint64_t          tag;
     uint64_t          word;
+};
+
+/* Where a key is, or the entry to take over for one that is not known. */
+struct place {
+    struct seen       at;
+    bool              known;
+    int64_t           now;             /* ns since the table began */
+    int64_t           debt;            /* ns, of the key */
 };
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit words need no lock");
@@ -127,29 +134,19 @@ owed(uint64_t word, int64_t now)
 }
 
 
-/* What the key of a place owes. */
-
-static int64_t
-debt_at(const struct place *place, int64_t now)
-{
-    return place->known ? owed(place->word, now) : 0;
-}
-
-
 static bool
-settled(const struct place *place)
+settled(const struct seen *seen)
 {
-    return generation_of(place->tag) == generation_of(place->word);
+    return generation_of(seen->tag) == generation_of(seen->word);
 }
 
 
 static void
-read_place(struct place *place, struct entry *entry)
+look_at(struct seen *seen, struct entry *entry)
 {
-    place->known = false;
-    place->entry = entry;
-    place->tag = atomic_load_explicit(&entry->tag, memory_order_acquire);
-    place->word = atomic_load_explicit(&entry->word, memory_order_acquire);
+    seen->entry = entry;
+    seen->tag = atomic_load_explicit(&entry->tag, memory_order_acquire);
+    seen->word = atomic_load_explicit(&entry->word, memory_order_acquire);
 }
 
 
@@ -181,24 +178,21 @@ breathe(unsigned patience)
 /* The entry of a key that has one. */
 
 static inline bool
-find_known(struct line *line, uint64_t fingerprint, struct place *found)
+find_known(struct line *line, uint64_t fingerprint, struct seen *found)
 {
-    unsigned  i;
-    uint64_t  tag;
+    uint64_t       tag;
+    struct entry  *entry;
 
-    for (i = 0; i < LINE_ENTRIES; i++) {
-        tag = atomic_load_explicit(&line->entries[i].tag,
-                                   memory_order_acquire);
+    for (entry = line->entries; entry < line->entries + LINE_ENTRIES; entry++)
+    {
+        tag = atomic_load_explicit(&entry->tag, memory_order_acquire);
 
-        if (tag >> GENERATION_BITS != fingerprint) {
-            continue;
-        }
+        if (tag >> GENERATION_BITS == fingerprint) {
+            look_at(found, entry);
 
-        read_place(found, &line->entries[i]);
-
-        if (settled(found) && found->tag == tag) {
-            found->known = true;
-            return true;
+            if (settled(found) && found->tag == tag) {
+                return true;
+            }
         }
     }
 
@@ -207,39 +201,30 @@ find_known(struct line *line, uint64_t fingerprint, struct place *found)
 
 
 /*
- * Finds the key's entry, or else the entry to take over: one that lost its
- * owner half way, or the one that owes least.
+ * For a key that has no entry: the one to take over, which is one that lost
+ * its owner half way, or the one that owes least.  True if the key came there
+ * meanwhile.
  */
 
-static void
-find(struct limits *table, const uint64_t hash[2], struct place *found)
+static bool
+find_room(struct line *line, uint64_t fingerprint, struct seen *found)
 {
-    unsigned       i, patience;
-    uint64_t       fingerprint;
-    struct line   *line;
-    struct place   here, least, torn;
-
-    line = line_of(table, hash);
-    fingerprint = fingerprint_of(hash);
+    unsigned      i, patience;
+    struct seen   here, least, torn;
 
     for (patience = PATIENCE; /* void */ ; patience--) {
-        if (find_known(line, fingerprint, found)) {
-            return;
-        }
-
         least.entry = NULL;
         torn.entry = NULL;
 
         for (i = 0; i < LINE_ENTRIES; i++) {
-            read_place(&here, &line->entries[i]);
+            look_at(&here, &line->entries[i]);
 
             if (!settled(&here)) {
                 torn = here;
 
             } else if (here.tag >> GENERATION_BITS == fingerprint) {
-                here.known = true;
                 *found = here;
-                return;
+                return true;
 
             } else if (least.entry == NULL
                        || time_of(here.word) < time_of(least.word))
@@ -250,16 +235,32 @@ find(struct limits *table, const uint64_t hash[2], struct place *found)
 
         if (torn.entry == NULL) {
             *found = least;
-            return;
+            return false;
         }
 
         if (patience == 0) {
             *found = torn;
-            return;
+            return false;
         }
 
         breathe(patience);
     }
+}
+
+
+/* Where a key is, and what it owes. */
+
+static inline void
+find(struct limits *table, const uint64_t hash[2], struct place *place)
+{
+    struct line  *line;
+
+    line = line_of(table, hash);
+
+    place->known = find_known(line, fingerprint_of(hash), &place->at)
+                   || find_room(line, fingerprint_of(hash), &place->at);
+
+    place->debt = place->known ? owed(place->at.word, place->now) : 0;
 }
 
 
@@ -270,16 +271,16 @@ publish(const struct place *place, uint64_t fingerprint, uint64_t generation)
 {
     uint64_t  tag, word;
 
-    tag = place->tag;
+    tag = place->at.tag;
 
     for ( ;; ) {
-        word = atomic_load_explicit(&place->entry->word, memory_order_acquire);
+        word = atomic_load_explicit(&place->at.entry->word, memory_order_acquire);
 
         if (generation_of(word) != (generation & GENERATION_MASK)) {
             return;
         }
 
-        if (atomic_compare_exchange_weak_explicit(&place->entry->tag, &tag,
+        if (atomic_compare_exchange_weak_explicit(&place->at.entry->tag, &tag,
                 word_of((int64_t) fingerprint, generation),
                 memory_order_acq_rel, memory_order_acquire))
         {
@@ -289,35 +290,31 @@ publish(const struct place *place, uint64_t fingerprint, uint64_t generation)
 }
 
 
-static void
-answer(struct limits_charge *charge, int64_t debt, int64_t room)
-{
-    charge->full = debt;
-    charge->remaining = room > 0 ? room / charge->rate.period : 0;
-}
-
-
 /* Would a debt before this request leave room for its cost? */
 
-static bool
+static inline bool
 fits(struct limits_charge *charge, int64_t debt)
 {
-    int64_t  cost, most;
+    int64_t  cost, room;
 
-    most = charge->rate.period * charge->rate.burst;
     cost = charge->rate.period * charge->cost;
+    room = charge->rate.period * charge->rate.burst - debt;
 
-    charge->refused = debt > most - cost;
-    charge->retry = charge->refused ? debt - (most - cost) : 0;
+    charge->refused = room < cost;
 
     if (charge->refused) {
-        answer(charge, debt, most - debt);
-        return false;
+        charge->retry = cost - room;
+
+    } else {
+        charge->retry = 0;
+        debt += cost;
+        room -= cost;
     }
 
-    answer(charge, debt + cost, most - debt - cost);
+    charge->full = debt;
+    charge->remaining = room > 0 ? room / charge->rate.period : 0;
 
-    return true;
+    return !charge->refused;
 }
 
 
@@ -338,23 +335,23 @@ not_charged(struct limits_charge *charge)
  * both are asked again.
  */
 
-static bool
-change(struct limits_charge *charge, struct place *place, int64_t now)
+static inline bool
+change(struct limits_charge *charge, struct place *place)
 {
     int64_t   time;
     uint64_t  generation, word;
 
     for ( ;; ) {
-        time = now + debt_at(place, now) + charge->rate.period * charge->cost;
+        time = place->now + place->debt + charge->rate.period * charge->cost;
 
         if (time > TIME_MAX) {
             return true;
         }
 
-        generation = generation_of(place->word) + !place->known;
-        word = place->word;
+        generation = generation_of(place->at.word) + !place->known;
+        word = place->at.word;
 
-        if (atomic_compare_exchange_strong_explicit(&place->entry->word,
+        if (atomic_compare_exchange_strong_explicit(&place->at.entry->word,
                 &word, word_of(time, generation),
                 memory_order_acq_rel, memory_order_acquire))
         {
@@ -363,13 +360,13 @@ change(struct limits_charge *charge, struct place *place, int64_t now)
 
         find(charge->table, charge->hash, place);
 
-        if (!fits(charge, debt_at(place, now))) {
+        if (!fits(charge, place->debt)) {
             return false;
         }
     }
 
     if (!place->known) {
-        if (owed(place->word, now) > 0) {
+        if (owed(place->at.word, place->now) > 0) {
             atomic_fetch_add_explicit(&charge->table->evicted, 1,
                                       memory_order_relaxed);
         }
@@ -384,23 +381,22 @@ change(struct limits_charge *charge, struct place *place, int64_t now)
 /* Gives back what change() took, unless the key has lost its entry since. */
 
 static void
-give_back(const struct limits_charge *charge)
+give_back(const struct limits_charge *charge, struct place *place)
 {
-    int64_t        time;
-    uint64_t       word;
-    struct place   place;
+    int64_t   time;
+    uint64_t  word;
 
     for ( ;; ) {
-        find(charge->table, charge->hash, &place);
+        find(charge->table, charge->hash, place);
 
-        if (!place.known) {
+        if (!place->known) {
             return;
         }
 
-        time = time_of(place.word) - charge->rate.period * charge->cost;
-        word = place.word;
+        time = time_of(place->at.word) - charge->rate.period * charge->cost;
+        word = place->at.word;
 
-        if (atomic_compare_exchange_strong_explicit(&place.entry->word, &word,
+        if (atomic_compare_exchange_strong_explicit(&place->at.entry->word, &word,
                 word_of(time > 0 ? time : 0, generation_of(word)),
                 memory_order_acq_rel, memory_order_acquire))
         {
@@ -509,23 +505,23 @@ limits_attach(void *memory, size_t size)
 
 void
 limits_policy(const struct limits *table, const void *name, size_t n,
-    uint8_t secret[SIPHASH_KEY_SIZE])
+    uint64_t policy[2])
 {
-    uint64_t  hash[2];
+    uint64_t  secret[2];
 
-    /* a hash of the name keys the hash of the key: no two pairs of name and
-     * key read alike, however long they are */
+    /* not the secret of the keys: one that reads like the name of its policy
+     * would undo it */
 
-    siphash128(table->secret, name, n, hash);
-    memcpy(secret, hash, SIPHASH_KEY_SIZE);
+    siphash128(table->secret, "policy", 6, secret);
+    siphash128((const uint8_t *) secret, name, n, policy);
 }
 
 
 void
-limits_key(const uint8_t secret[SIPHASH_KEY_SIZE], const void *key, size_t n,
+limits_key(const struct limits *table, const void *key, size_t n,
     uint64_t hash[2])
 {
-    siphash128(secret, key, n, hash);
+    siphash128(table->secret, key, n, hash);
 }
 
 
@@ -533,17 +529,13 @@ void
 limits_hash(const struct limits *table, const void *name, size_t name_size,
     const void *key, size_t key_size, uint64_t hash[2])
 {
-    uint8_t  secret[SIPHASH_KEY_SIZE];
+    uint64_t  policy[2];
 
-    limits_policy(table, name, name_size, secret);
-    limits_key(secret, key, key_size, hash);
-}
+    limits_policy(table, name, name_size, policy);
+    limits_key(table, key, key_size, hash);
 
-
-static int64_t
-since_began(const struct limits *table, int64_t now)
-{
-    return now > table->began ? now - table->began : 0;
+    hash[0] ^= policy[0];
+    hash[1] ^= policy[1];
 }
 
 
@@ -555,15 +547,17 @@ look(struct limits_charge *charges, struct place *places, size_t n,
 {
     bool     passed;
     size_t   i;
+    int64_t  since;
 
     passed = true;
 
     for (i = 0; i < n; i++) {
+        since = now - charges[i].table->began;
+        places[i].now = since > 0 ? since : 0;
+
         find(charges[i].table, charges[i].hash, &places[i]);
 
-        if (!fits(&charges[i], debt_at(&places[i],
-                                       since_began(charges[i].table, now))))
-        {
+        if (!fits(&charges[i], places[i].debt)) {
             passed = false;
         }
     }
@@ -611,14 +605,12 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
     }
 
     for (i = 0; i < n; i++) {
-        if (change(&charges[i], &places[i],
-                   since_began(charges[i].table, now)))
-        {
+        if (change(&charges[i], &places[i])) {
             continue;
         }
 
         while (i--) {
-            give_back(&charges[i]);
+            give_back(&charges[i], &places[i]);
         }
 
         none_charged(charges, n);

@@ -16,8 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "siphash.h"
-
 /* the longest debt a rate may allow: 2^53 ns, about 104 days */
 #define LIMITS_DEBT_MAX  (INT64_C(1) << 53)
 
@@ -35,7 +33,7 @@ struct limits_rate {
 struct limits_charge {
     /* asked */
     struct limits       *table;
-    uint64_t             hash[2];      /* of limits_key() */
+    uint64_t             hash[2];      /* of limits_hash() */
     struct limits_rate   rate;
     int64_t              cost;         /* units, 1 .. rate.burst */
 
@@ -70,19 +68,20 @@ struct limits *limits_create(void *memory, size_t size,
 struct limits *limits_attach(void *memory, size_t size);
 
 /*
- * What the keys of a policy are hashed under in this table: the same client
- * under two policies has two debts.
+ * What a key is known by in this table under a policy: the same client under
+ * two policies has two debts.
  */
-void limits_policy(const struct limits *table, const void *name, size_t n,
-    uint8_t secret[SIPHASH_KEY_SIZE]);
-
-/* What a key is known by, under the secret of its policy. */
-void limits_key(const uint8_t secret[SIPHASH_KEY_SIZE], const void *key,
-    size_t n, uint64_t hash[2]);
-
-/* Both at once, for who asks about a policy once. */
 void limits_hash(const struct limits *table, const void *name,
     size_t name_size, const void *key, size_t key_size, uint64_t hash[2]);
+
+/*
+ * The two halves of limits_hash(), for who asks often about the same policy
+ * or the same key: each word of one exclusive or the same word of the other.
+ */
+void limits_policy(const struct limits *table, const void *name, size_t n,
+    uint64_t policy[2]);
+void limits_key(const struct limits *table, const void *key, size_t n,
+    uint64_t hash[2]);
 
 /*
  * Decides n (<= LIMITS_PER_DECISION) limits about one request: all are

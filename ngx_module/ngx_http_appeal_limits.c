@@ -23,6 +23,11 @@
 /* What is asked about one request. */
 
 typedef struct {
+    u_char                    address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
+    size_t                    address_len;
+    struct limits            *table;       /* that address_hash is for */
+    uint64_t                  address_hash[2];
+
     ngx_uint_t                n;
     ngx_http_appeal_limit_t  *asked[LIMITS_PER_DECISION];
     struct limits_charge      charges[LIMITS_PER_DECISION];
@@ -51,10 +56,12 @@ static ngx_uint_t ngx_http_appeal_concerns(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit, ngx_uint_t whose);
 static ngx_int_t ngx_http_appeal_ask(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
-    struct limits_charge *charge);
+    ngx_http_appeal_questions_t *q, struct limits_charge *charge);
+static ngx_int_t ngx_http_appeal_applies(ngx_http_request_t *r,
+    ngx_http_complex_value_t *condition);
 static ngx_int_t ngx_http_appeal_key_of(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
-    u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key);
+    ngx_http_appeal_questions_t *q, ngx_str_t *key);
 static ngx_uint_t ngx_http_appeal_was_charged(ngx_array_t *array,
     ngx_http_appeal_limit_t *limit);
 static ngx_uint_t ngx_http_appeal_same_policy(ngx_http_appeal_limit_t *one,
@@ -242,6 +249,9 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         return NGX_OK;
     }
 
+    q->address_len = ngx_http_appeal_address(r, q->address);
+    q->table = NULL;
+
     limit = alcf->limits->elts;
 
     for (i = 0; i < alcf->limits->nelts; i++) {
@@ -252,7 +262,7 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         charge = limit[i].dry_run ? &q->dry_charges[q->ndry]
                                   : &q->charges[q->n];
 
-        rc = ngx_http_appeal_ask(r, ctx, &limit[i], charge);
+        rc = ngx_http_appeal_ask(r, ctx, &limit[i], q, charge);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -278,69 +288,26 @@ static ngx_uint_t
 ngx_http_appeal_concerns(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit, ngx_uint_t whose)
 {
-    ngx_uint_t  by_address;
-
-    by_address = limit->source == NGX_HTTP_APPEAL_BY_ADDRESS
-                 || limit->source == NGX_HTTP_APPEAL_BY_NETWORK;
-
-    switch (whose) {
-
-    case NGX_HTTP_APPEAL_OF_ALL:
-        if (!by_address || limit->dry_run
-            || limit->only != NGX_HTTP_APPEAL_METHODS)
-        {
-            return 0;
-        }
-
-        break;
-
-    case NGX_HTTP_APPEAL_OF_ADDRESS:
-        if (!by_address) {
-            return 0;
-        }
-
-        break;
-
-    default: /* NGX_HTTP_APPEAL_OF_METHOD */
+    if (whose == NGX_HTTP_APPEAL_OF_METHOD) {
         if (!(limit->only & ctx->method)) {
             return 0;
         }
+
+    } else if (limit->source != NGX_HTTP_APPEAL_BY_ADDRESS
+               && limit->source != NGX_HTTP_APPEAL_BY_NETWORK)
+    {
+        return 0;
+
+    } else if (whose == NGX_HTTP_APPEAL_OF_ALL
+               && (limit->dry_run || limit->only != NGX_HTTP_APPEAL_METHODS))
+    {
+        return 0;
     }
 
-    return !ngx_http_appeal_was_charged(ctx->charged, limit)
-           && !ngx_http_appeal_was_charged(ctx->dry, limit);
-}
-
-
-static ngx_int_t
-ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_limit_t *limit, struct limits_charge *charge)
-{
-    u_char                   address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
-    ngx_int_t                rc;
-    ngx_str_t                key;
-    ngx_http_appeal_zone_t  *zone;
-
-    rc = ngx_http_appeal_key_of(r, ctx, limit, address, &key);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    zone = limit->zone->data;
-
-    charge->table = zone->table;
-    charge->rate = limit->rate;
-    charge->cost = limit->cost;
-
-    if (limit->source == NGX_HTTP_APPEAL_BY_API_KEY && ctx->rate.period > 0) {
-        charge->rate = ctx->rate;
-        charge->cost = ngx_min(limit->cost, ctx->rate.burst);
-    }
-
-    limits_key(limit->secret, key.data, key.len, charge->hash);
-
-    return NGX_OK;
+    return (ctx->charged == NULL
+            || !ngx_http_appeal_was_charged(ctx->charged, limit))
+           && (ctx->dry == NULL
+               || !ngx_http_appeal_was_charged(ctx->dry, limit));
 }
 
 
@@ -350,40 +317,99 @@ ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
  */
 
 static ngx_int_t
-ngx_http_appeal_key_of(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_limit_t *limit,
-    u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key)
+ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit, ngx_http_appeal_questions_t *q,
+    struct limits_charge *charge)
 {
-    ngx_str_t  condition;
+    uint64_t                *hash, key_hash[2];
+    ngx_int_t                rc;
+    ngx_str_t                key;
+    ngx_http_appeal_zone_t  *zone;
 
     if (limit->condition != NULL) {
-        if (ngx_http_complex_value(r, limit->condition, &condition)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+        rc = ngx_http_appeal_applies(r, limit->condition);
 
-        if (condition.len == 0
-            || (condition.len == 1 && condition.data[0] == '0'))
-        {
-            return NGX_DECLINED;
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
-    switch (limit->source) {
+    zone = limit->zone->data;
 
-    case NGX_HTTP_APPEAL_BY_ADDRESS:
-        key->len = ngx_http_appeal_address(r, address);
-        key->data = address;
-        return NGX_OK;
+    charge->table = zone->table;
+    charge->rate = limit->rate;
+    charge->cost = limit->cost;
+
+    if (limit->source == NGX_HTTP_APPEAL_BY_ADDRESS) {
+
+        /* the key of most, and in the same table it is the same for all */
+
+        if (q->table != zone->table) {
+            limits_key(zone->table, q->address, q->address_len,
+                       q->address_hash);
+            q->table = zone->table;
+        }
+
+        hash = q->address_hash;
+
+    } else {
+        rc = ngx_http_appeal_key_of(r, ctx, limit, q, &key);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        limits_key(zone->table, key.data, key.len, key_hash);
+        hash = key_hash;
+
+        if (limit->source == NGX_HTTP_APPEAL_BY_API_KEY
+            && ctx->rate.period > 0)
+        {
+            charge->rate = ctx->rate;
+            charge->cost = ngx_min(limit->cost, ctx->rate.burst);
+        }
+    }
+
+    charge->hash[0] = hash[0] ^ limit->hash[0];
+    charge->hash[1] = hash[1] ^ limit->hash[1];
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_applies(ngx_http_request_t *r,
+    ngx_http_complex_value_t *condition)
+{
+    ngx_str_t  value;
+
+    if (ngx_http_complex_value(r, condition, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (value.len == 0 || (value.len == 1 && value.data[0] == '0')) {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* A key that is not the address. */
+
+static ngx_int_t
+ngx_http_appeal_key_of(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit, ngx_http_appeal_questions_t *q,
+    ngx_str_t *key)
+{
+    switch (limit->source) {
 
     case NGX_HTTP_APPEAL_BY_NETWORK:
 
         /* the /24 of four bytes, the /48 of eight */
 
-        key->len = ngx_http_appeal_address(r, address);
-        key->len -= key->len / 4;
-        key->data = address;
+        key->len = q->address_len - q->address_len / 4;
+        key->data = q->address;
         return NGX_OK;
 
     case NGX_HTTP_APPEAL_BY_API_KEY:
@@ -407,10 +433,6 @@ ngx_http_appeal_was_charged(ngx_array_t *array, ngx_http_appeal_limit_t *limit)
 {
     ngx_uint_t                  i;
     ngx_http_appeal_charged_t  *charged;
-
-    if (array == NULL) {
-        return 0;
-    }
 
     charged = array->elts;
 
@@ -443,21 +465,37 @@ ngx_http_appeal_remember(ngx_http_request_t *r, ngx_array_t **array,
     ngx_http_appeal_questions_t *q)
 {
     ngx_uint_t                  i;
+    ngx_array_t                *a;
     ngx_http_appeal_charged_t  *charged;
 
-    if (*array == NULL) {
-        *array = ngx_array_create(r->pool, q->n,
-                                  sizeof(ngx_http_appeal_charged_t));
+    a = *array;
 
-        if (*array == NULL) {
+    if (a == NULL) {
+
+        /* the array and what is in it at once */
+
+        a = ngx_palloc(r->pool, sizeof(ngx_array_t)
+                                + q->n * sizeof(ngx_http_appeal_charged_t));
+
+        if (a == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
-    }
 
-    charged = ngx_array_push_n(*array, q->n);
+        a->elts = a + 1;
+        a->nelts = q->n;
+        a->size = sizeof(ngx_http_appeal_charged_t);
+        a->nalloc = q->n;
+        a->pool = r->pool;
 
-    if (charged == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        charged = a->elts;
+        *array = a;
+
+    } else {
+        charged = ngx_array_push_n(a, q->n);
+
+        if (charged == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     for (i = 0; i < q->n; i++) {
@@ -959,7 +997,7 @@ ngx_http_appeal_make_item(struct ratelimit *item,
 }
 
 
-/* When all zones are there: what the keys of each policy are hashed under. */
+/* When all zones are there: what their policies are known by. */
 
 ngx_int_t
 ngx_http_appeal_init_limits(ngx_cycle_t *cycle)
@@ -981,7 +1019,7 @@ ngx_http_appeal_init_limits(ngx_cycle_t *cycle)
         zone = limits[i]->zone->data;
 
         limits_policy(zone->table, limits[i]->name.data, limits[i]->name.len,
-                      limits[i]->secret);
+                      limits[i]->hash);
     }
 
     return NGX_OK;

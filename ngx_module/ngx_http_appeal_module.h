@@ -149,7 +149,7 @@ typedef struct {
     struct limits_rate             rate;
     int64_t                        cost;
     ngx_uint_t                     only;        /* methods */
-    u_char                         secret[SIPHASH_KEY_SIZE];
+    uint64_t                       hash[2];     /* of the name */
     struct ratelimit               item;        /* of RateLimit-Policy */
     unsigned                       dry_run:1;
 } ngx_http_appeal_limit_t;
