@@ -180,17 +180,20 @@ breathe(unsigned patience)
 static inline bool
 find_known(struct line *line, uint64_t fingerprint, struct seen *found)
 {
-    uint64_t       tag;
-    struct entry  *entry;
+    unsigned  i;
+    uint64_t  tag;
 
-    for (entry = line->entries; entry < line->entries + LINE_ENTRIES; entry++)
-    {
-        tag = atomic_load_explicit(&entry->tag, memory_order_acquire);
+    for (i = 0; i < LINE_ENTRIES; i++) {
+        tag = atomic_load_explicit(&line->entries[i].tag,
+                                   memory_order_acquire);
 
         if (tag >> GENERATION_BITS == fingerprint) {
-            look_at(found, entry);
+            found->entry = &line->entries[i];
+            found->tag = tag;
+            found->word = atomic_load_explicit(&line->entries[i].word,
+                                               memory_order_acquire);
 
-            if (settled(found) && found->tag == tag) {
+            if (settled(found)) {
                 return true;
             }
         }
@@ -300,21 +303,21 @@ fits(struct limits_charge *charge, int64_t debt)
     cost = charge->rate.period * charge->cost;
     room = charge->rate.period * charge->rate.burst - debt;
 
-    charge->refused = room < cost;
-
-    if (charge->refused) {
+    if (room < cost) {
+        charge->refused = true;
+        charge->remaining = room > 0 ? room / charge->rate.period : 0;
+        charge->full = debt;
         charge->retry = cost - room;
 
-    } else {
-        charge->retry = 0;
-        debt += cost;
-        room -= cost;
+        return false;
     }
 
-    charge->full = debt;
-    charge->remaining = room > 0 ? room / charge->rate.period : 0;
+    charge->refused = false;
+    charge->remaining = (room - cost) / charge->rate.period;
+    charge->full = debt + cost;
+    charge->retry = 0;
 
-    return !charge->refused;
+    return true;
 }
 
 
@@ -331,8 +334,8 @@ not_charged(struct limits_charge *charge)
 
 
 /*
- * Charges what fits() found to fit.  If somebody else was there meanwhile,
- * both are asked again.
+ * Charges what fits() found to fit, which has put the new debt into
+ * charge->full.  If somebody else was there meanwhile, both are asked again.
  */
 
 static inline bool
@@ -342,7 +345,7 @@ change(struct limits_charge *charge, struct place *place)
     uint64_t  generation, word;
 
     for ( ;; ) {
-        time = place->now + place->debt + charge->rate.period * charge->cost;
+        time = place->now + charge->full;
 
         if (time > TIME_MAX) {
             return true;
@@ -541,23 +544,25 @@ limits_hash(const struct limits *table, const void *name, size_t name_size,
 
 /* Asks them all where they are; nothing is charged yet. */
 
-static bool
+static inline bool
 look(struct limits_charge *charges, struct place *places, size_t n,
     int64_t now)
 {
-    bool     passed;
-    size_t   i;
-    int64_t  since;
+    bool                   passed;
+    int64_t                since;
+    struct place          *place;
+    struct limits_charge  *charge;
 
     passed = true;
+    place = places;
 
-    for (i = 0; i < n; i++) {
-        since = now - charges[i].table->began;
-        places[i].now = since > 0 ? since : 0;
+    for (charge = charges; charge < charges + n; charge++, place++) {
+        since = now - charge->table->began;
+        place->now = since > 0 ? since : 0;
 
-        find(charges[i].table, charges[i].hash, &places[i]);
+        find(charge->table, charge->hash, place);
 
-        if (!fits(&charges[i], places[i].debt)) {
+        if (!fits(charge, place->debt)) {
             passed = false;
         }
     }

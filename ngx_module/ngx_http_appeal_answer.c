@@ -505,10 +505,8 @@ ngx_http_appeal_add_limits(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         }
 
         if (i > 0) {
-            *p++ = ',';
-            *p++ = ' ';
-            *s++ = ',';
-            *s++ = ' ';
+            p = (char *) ngx_cpymem(p, ", ", 2);
+            s = (char *) ngx_cpymem(s, ", ", 2);
         }
 
         p = (char *) ngx_cpymem(p, item->text, item->n);

@@ -234,9 +234,8 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_questions_t *q)
 {
     ngx_int_t                 rc;
-    ngx_uint_t                i;
     struct limits_charge     *charge;
-    ngx_http_appeal_limit_t  *limit;
+    ngx_http_appeal_limit_t  *limit, *last;
 
     q->n = 0;
     q->ndry = 0;
@@ -253,16 +252,17 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     q->table = NULL;
 
     limit = alcf->limits->elts;
+    last = limit + alcf->limits->nelts;
 
-    for (i = 0; i < alcf->limits->nelts; i++) {
-        if (!ngx_http_appeal_concerns(ctx, &limit[i], whose)) {
+    for ( /* void */ ; limit < last; limit++) {
+        if (!ngx_http_appeal_concerns(ctx, limit, whose)) {
             continue;
         }
 
-        charge = limit[i].dry_run ? &q->dry_charges[q->ndry]
-                                  : &q->charges[q->n];
+        charge = limit->dry_run ? &q->dry_charges[q->ndry]
+                                : &q->charges[q->n];
 
-        rc = ngx_http_appeal_ask(r, ctx, &limit[i], q, charge);
+        rc = ngx_http_appeal_ask(r, ctx, limit, q, charge);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -272,11 +272,11 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (limit[i].dry_run) {
-            q->dry[q->ndry++] = &limit[i];
+        if (limit->dry_run) {
+            q->dry[q->ndry++] = limit;
 
         } else {
-            q->asked[q->n++] = &limit[i];
+            q->asked[q->n++] = limit;
         }
     }
 
@@ -321,10 +321,9 @@ ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit, ngx_http_appeal_questions_t *q,
     struct limits_charge *charge)
 {
-    uint64_t                *hash, key_hash[2];
-    ngx_int_t                rc;
-    ngx_str_t                key;
-    ngx_http_appeal_zone_t  *zone;
+    uint64_t   *hash, key_hash[2];
+    ngx_int_t   rc;
+    ngx_str_t   key;
 
     if (limit->condition != NULL) {
         rc = ngx_http_appeal_applies(r, limit->condition);
@@ -334,9 +333,7 @@ ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         }
     }
 
-    zone = limit->zone->data;
-
-    charge->table = zone->table;
+    charge->table = limit->table;
     charge->rate = limit->rate;
     charge->cost = limit->cost;
 
@@ -344,10 +341,10 @@ ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
         /* the key of most, and in the same table it is the same for all */
 
-        if (q->table != zone->table) {
-            limits_key(zone->table, q->address, q->address_len,
+        if (q->table != limit->table) {
+            q->table = limit->table;
+            limits_key(q->table, q->address, q->address_len,
                        q->address_hash);
-            q->table = zone->table;
         }
 
         hash = q->address_hash;
@@ -359,7 +356,7 @@ ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
             return rc;
         }
 
-        limits_key(zone->table, key.data, key.len, key_hash);
+        limits_key(limit->table, key.data, key.len, key_hash);
         hash = key_hash;
 
         if (limit->source == NGX_HTTP_APPEAL_BY_API_KEY
@@ -1018,6 +1015,7 @@ ngx_http_appeal_init_limits(ngx_cycle_t *cycle)
     for (i = 0; i < amcf->limits.nelts; i++) {
         zone = limits[i]->zone->data;
 
+        limits[i]->table = zone->table;
         limits_policy(zone->table, limits[i]->name.data, limits[i]->name.len,
                       limits[i]->hash);
     }

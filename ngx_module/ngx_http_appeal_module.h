@@ -149,7 +149,8 @@ typedef struct {
     struct limits_rate             rate;
     int64_t                        cost;
     ngx_uint_t                     only;        /* methods */
-    uint64_t                       hash[2];     /* of the name */
+    struct limits                 *table;       /* of the zone */
+    uint64_t                       hash[2];     /* of the name in it */
     struct ratelimit               item;        /* of RateLimit-Policy */
     unsigned                       dry_run:1;
 } ngx_http_appeal_limit_t;

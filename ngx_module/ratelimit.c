@@ -6,8 +6,6 @@
 
 #include "decimal.h"
 
-#define SECOND  INT64_C(1000000000)          /* ns */
-
 
 static char *
 put_parameter(char *p, char name, int64_t number)
@@ -77,15 +75,4 @@ ratelimit_put_state(char *out, const struct ratelimit *item, int64_t remaining,
     out = put_parameter(out + item->name, 'r', remaining);
 
     return put_parameter(out, 't', reset);
-}
-
-
-int64_t
-ratelimit_seconds(int64_t ns)
-{
-    if (ns <= 0) {
-        return 0;
-    }
-
-    return ns / SECOND + (ns % SECOND > 0);
 }

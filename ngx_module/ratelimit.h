@@ -46,6 +46,10 @@ char *ratelimit_put_state(char *out, const struct ratelimit *item,
     int64_t remaining, int64_t reset);
 
 /* Seconds, rounded up; 0 for what is negative. */
-int64_t ratelimit_seconds(int64_t ns);
+static inline int64_t
+ratelimit_seconds(int64_t ns)
+{
+    return ns <= 0 ? 0 : (ns - 1) / INT64_C(1000000000) + 1;
+}
 
 #endif
