@@ -674,14 +674,14 @@ ngx_http_appeal_get_ctx(ngx_http_request_t *r)
     }
 
     r = r->main;
-    ctx = ngx_pcalloc(r->pool, sizeof(ngx_http_appeal_ctx_t));
-    cln = ngx_pool_cleanup_add(r->pool, 0);
+    cln = ngx_pool_cleanup_add(r->pool, sizeof(ngx_http_appeal_ctx_t));
 
-    if (ctx == NULL || cln == NULL) {
+    if (cln == NULL) {
         return NULL;
     }
 
-    cln->data = ctx;
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_appeal_ctx_t));
     cln->handler = ngx_http_appeal_cleanup;
     ngx_http_set_ctx(r, ctx, ngx_http_appeal_module);
 
