@@ -88,6 +88,8 @@ $(call program_file,$1): $(call objects,$(wildcard services/$1/*.c)) $(if $(filt
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(PROGRAM_LIBS) $$(LDLIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$p)))
+# It writes key files: what a network is, the edge says.
+$(call program_file,otklik): $(call objects,ngx_module/networks.c)
 $(call program_file,otklik): PROGRAM_LIBS = -lcurl -lz
 
 $(LIBRARY): $(call objects,$(wildcard services/common/*.c))

@@ -401,17 +401,14 @@ json_tree_read(struct json_tree *tree, const char *text, size_t n)
 }
 
 
-const struct json_value *
-json_member(const struct json_value *value, const char *name)
+static const struct json_value *
+find_member(const struct json_value *value, const char *name, size_t n)
 {
-    size_t                    n;
     const struct json_value  *member;
 
     if (value->type != JSON_OBJECT) {
         return NULL;
     }
-
-    n = strlen(name);
 
     for (member = value->first; member != NULL; member = member->next) {
         if (member->name_n == n && memcmp(member->name, name, n) == 0) {
@@ -420,6 +417,37 @@ json_member(const struct json_value *value, const char *name)
     }
 
     return NULL;
+}
+
+
+const struct json_value *
+json_member(const struct json_value *value, const char *name)
+{
+    return find_member(value, name, strlen(name));
+}
+
+
+const struct json_value *
+json_path(const struct json_value *value, const char *path)
+{
+    const char               *dot;
+    const struct json_value  *found, *step;
+
+    found = json_member(value, path);
+
+    for (dot = strchr(path, '.'); found == NULL && dot != NULL;
+         dot = strchr(dot + 1, '.'))
+    {
+        step = find_member(value, path, (size_t) (dot - path));
+
+        if (step != NULL) {
+            value = step;
+            path = dot + 1;
+            found = json_member(value, path);
+        }
+    }
+
+    return found;
 }
 
 

@@ -49,6 +49,13 @@ const struct json_value *json_tree_read(struct json_tree *tree,
 const struct json_value *json_member(const struct json_value *value,
     const char *name);
 
+/*
+ * What a path leads to: the member of the whole name, else, at the first dot
+ * before which stands the name of a member, what the rest leads to in that.
+ */
+const struct json_value *json_path(const struct json_value *value,
+    const char *path);
+
 /* Is it a string, and this one? */
 bool json_is(const struct json_value *value, const char *text);
 

@@ -2,6 +2,7 @@
 
 #include "jwks.h"
 
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/ecdsa.h>
@@ -23,6 +24,10 @@
 #define COORDINATE_MAX   48
 #define ED25519_SIZE     32
 #define ED25519_LENGTH   64                  /* of a signature */
+#define ED25519_P        "7fffffffffffffffffffffffffffffff"                   \
+                         "ffffffffffffffffffffffffffffffed"
+#define ED25519_D        "52036cee2b6ffe738cc740797779e898"                   \
+                         "00700a4d4141d8ab75eb4dca135978a3"
 #define SECRET_MIN       32                  /* bytes: SHA-256's own length */
 #define SECRET_MAX       512
 #define DER_MAX          128                 /* of an ECDSA signature */
@@ -310,6 +315,46 @@ is_canonical(const uint8_t y[ED25519_SIZE])
 }
 
 
+/*
+ * Is there an x to this y?  x^2 = u/v with u = y^2 - 1, v = d y^2 + 1 (RFC
+ * 8032, section 5.1.3), which is a square if uv is one.  OpenSSL looks at that
+ * only when it verifies.
+ */
+
+static bool
+is_on_curve(const uint8_t y[ED25519_SIZE])
+{
+    bool     good;
+    BIGNUM  *p, *d, *u, *v, *yy;
+    BN_CTX  *context;
+
+    p = NULL;
+    d = NULL;
+    u = BN_new();
+    v = BN_new();
+    yy = BN_lebin2bn(y, ED25519_SIZE, NULL);
+    context = BN_CTX_new();
+
+    good = u != NULL && v != NULL && yy != NULL && context != NULL
+           && BN_hex2bn(&p, ED25519_P) > 0 && BN_hex2bn(&d, ED25519_D) > 0
+           && BN_mod_sqr(yy, yy, p, context) == 1
+           && BN_mod_sub(u, yy, BN_value_one(), p, context) == 1
+           && BN_mod_mul(v, yy, d, p, context) == 1
+           && BN_mod_add(v, v, BN_value_one(), p, context) == 1
+           && BN_mod_mul(u, u, v, p, context) == 1
+           && BN_kronecker(u, p, context) == 1;
+
+    BN_CTX_free(context);
+    BN_free(yy);
+    BN_free(v);
+    BN_free(u);
+    BN_free(d);
+    BN_free(p);
+
+    return good;
+}
+
+
 static bool
 read_ed25519(struct reader *reader, struct jwk *key)
 {
@@ -335,6 +380,10 @@ read_ed25519(struct reader *reader, struct jwk *key)
         if (memcmp(y, small_order[i], sizeof(y)) == 0) {
             return wrong(reader, "x is a point of small order");
         }
+    }
+
+    if (!is_on_curve(y)) {
+        return wrong(reader, "x is no point of the curve");
     }
 
     key->key = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL,

@@ -19,6 +19,7 @@ struct jws {
     uint8_t            bytes[BASE64URL_BYTES(JWS_TOKEN_MAX)];
     uint8_t            signature[JWKS_SIGNATURE_MAX];
     char               roles[JWS_ROLES_MAX];
+    char               scopes[JWS_SCOPES_MAX];
 };
 
 /* The three parts of a token. */
@@ -27,6 +28,14 @@ struct parts {
     struct jws_text  claims;
     struct jws_text  signature;
     struct jws_text  input;                  /* what is signed */
+};
+
+/* Where words of a claim are gathered. */
+struct words {
+    char    *p;
+    size_t   size;
+    size_t   n;
+    bool   (*is)(const char *p, size_t n);
 };
 
 
@@ -381,6 +390,23 @@ is_name(const char *p, size_t n)
 }
 
 
+/* A scope-token of RFC 6749, section 3.3. */
+
+static bool
+is_scope(const char *p, size_t n)
+{
+    size_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (p[i] <= ' ' || p[i] > '~' || p[i] == '"' || p[i] == '\\') {
+            return false;
+        }
+    }
+
+    return n > 0;
+}
+
+
 /* A string of 1 to max bytes, if the claim is there. */
 
 static bool
@@ -407,38 +433,36 @@ read_text(const struct json_value *value, size_t max, struct jws_text *text)
 
 
 static bool
-add_role(struct jws *jws, const char *p, size_t n, size_t *used)
+add_word(struct words *words, const char *p, size_t n)
 {
-    if (!is_name(p, n) || n + 1 > sizeof(jws->roles) - *used) {
+    if (!words->is(p, n) || n + 1 > words->size - words->n) {
         return false;
     }
 
-    if (*used > 0) {
-        jws->roles[(*used)++] = ' ';
+    if (words->n > 0) {
+        words->p[words->n++] = ' ';
     }
 
-    memcpy(jws->roles + *used, p, n);
-    *used += n;
+    memcpy(words->p + words->n, p, n);
+    words->n += n;
 
     return true;
 }
 
 
-/* A list of names, or names with single blanks between. */
+/* A list of words, or words with single blanks between. */
 
 static bool
-read_roles(struct jws *jws, const struct json_value *value,
-    struct jws_text *roles)
+read_words(struct words *words, const struct json_value *value,
+    struct jws_text *text)
 {
-    size_t                    used, start, end;
+    size_t                    start, end;
     const struct json_value  *item;
-
-    used = 0;
 
     if (value != NULL && value->type == JSON_ARRAY) {
         for (item = value->first; item != NULL; item = item->next) {
             if (item->type != JSON_STRING
-                || !add_role(jws, item->p, item->n, &used))
+                || !add_word(words, item->p, item->n))
             {
                 return false;
             }
@@ -450,7 +474,7 @@ read_roles(struct jws *jws, const struct json_value *value,
                 /* void */
             }
 
-            if (!add_role(jws, value->p + start, end - start, &used)) {
+            if (!add_word(words, value->p + start, end - start)) {
                 return false;
             }
         }
@@ -459,8 +483,8 @@ read_roles(struct jws *jws, const struct json_value *value,
         return false;
     }
 
-    roles->p = jws->roles;
-    roles->n = used;
+    text->p = words->p;
+    text->n = words->n;
 
     return true;
 }
@@ -503,9 +527,9 @@ read_region(const struct json_value *value, struct jws_text *region)
 
 
 static const struct json_value *
-claim(const struct json_value *claims, const char *name)
+claim(const struct json_value *claims, const char *path)
 {
-    return name != NULL ? json_member(claims, name) : NULL;
+    return path != NULL ? json_path(claims, path) : NULL;
 }
 
 
@@ -513,6 +537,9 @@ static enum jws_verdict
 read_identity(struct jws *jws, const struct json_value *claims,
     const struct jws_policy *policy, struct jws_identity *identity)
 {
+    struct words  roles = { jws->roles, sizeof(jws->roles), 0, is_name };
+    struct words  scopes = { jws->scopes, sizeof(jws->scopes), 0, is_scope };
+
     if (!read_text(json_member(claims, "sub"), JWS_SUBJECT_MAX,
                    &identity->subject)
         || !read_text(json_member(claims, "jti"), REVOKED_JTI_MAX,
@@ -522,7 +549,9 @@ read_identity(struct jws *jws, const struct json_value *claims,
         || (identity->body.n > 0
             && !is_name(identity->body.p, identity->body.n))
         || !read_region(claim(claims, policy->region), &identity->region)
-        || !read_roles(jws, claim(claims, policy->roles), &identity->roles))
+        || !read_words(&roles, claim(claims, policy->roles), &identity->roles)
+        || !read_words(&scopes, claim(claims, policy->scopes),
+                       &identity->scopes))
     {
         return JWS_MALFORMED;
     }

@@ -16,6 +16,7 @@
 #define JWS_TOKEN_MAX    8192                /* bytes */
 #define JWS_SUBJECT_MAX  255
 #define JWS_ROLES_MAX    512                 /* of all, with blanks between */
+#define JWS_SCOPES_MAX   512
 #define JWS_BODY_MAX     128
 #define JWS_LEEWAY_MAX   600                 /* s */
 
@@ -48,9 +49,10 @@ struct jws_policy {
     const char  *audience;
     const char  *type;                       /* "at+jwt"; NULL: any */
     int64_t      leeway;                     /* s */
-    const char  *roles;                      /* names of claims; */
-    const char  *region;                     /* NULL: not asked */
-    const char  *body;
+    const char  *roles;                      /* paths of claims, as */
+    const char  *region;                     /* json_path() takes them; */
+    const char  *body;                       /* NULL: not asked */
+    const char  *scopes;
 };
 
 /* What a token says; all of it free of control characters. */
@@ -59,6 +61,7 @@ struct jws_identity {
     struct jws_text  roles;                  /* with blanks between */
     struct jws_text  region;                 /* "67" */
     struct jws_text  body;
+    struct jws_text  scopes;                 /* with blanks between */
     struct jws_text  jti;
     int64_t          until;                  /* s since 1970: exp + leeway */
     const uint8_t   *print;                  /* of its key, jwk_print() */

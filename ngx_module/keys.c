@@ -46,6 +46,7 @@ static bool set_subject(struct key *key, struct word value);
 static bool set_roles(struct key *key, struct word value);
 static bool set_region(struct key *key, struct word value);
 static bool set_body(struct key *key, struct word value);
+static bool set_scopes(struct key *key, struct word value);
 static bool set_hook(struct key *key, struct word value);
 static bool set_source(struct key *key, struct word value);
 static bool set_rate(struct key *key, struct word value);
@@ -62,6 +63,8 @@ static const struct attribute  attributes[] = {
       "region is not a number from 1 to 999" },
     { "body", set_body, false, KEYS_VALUE_MAX,
       "body is not 1 to 128 of A-Z a-z 0-9 . _ : @ -" },
+    { "scopes", set_scopes, false, KEYS_VALUE_MAX,
+      "scopes is not a comma list of names of A-Z a-z 0-9 . _ : / -" },
     { "hook", set_hook, false, KEYS_VALUE_MAX,
       "hook is not a name of a-z 0-9 _" },
     { "source", set_source, false, SOURCE_MAX,
@@ -107,6 +110,14 @@ is_token(char c)
 
 
 static bool
+is_scope(char c)
+{
+    return is_small(c) || (c >= 'A' && c <= 'Z')
+           || (c != '\0' && strchr("._:/-", c) != NULL);
+}
+
+
+static bool
 all(const char *p, size_t n, bool (*is)(char c))
 {
     while (n > 0 && is(*p)) {
@@ -148,18 +159,18 @@ set_subject(struct key *key, struct word value)
 }
 
 
+/* Of a comma list, which becomes one with blanks. */
+
 static bool
-set_roles(struct key *key, struct word value)
+split(struct word value, bool (*is)(char c))
 {
     size_t  i, length;
-
-    key->roles = value.p;
 
     for (length = 0, i = 0; i < value.n; i++) {
         if (value.p[i] != ',') {
             length++;
 
-            if (!is_token(value.p[i])) {
+            if (!is(value.p[i])) {
                 return false;
             }
 
@@ -173,6 +184,15 @@ set_roles(struct key *key, struct word value)
     }
 
     return length > 0;
+}
+
+
+static bool
+set_roles(struct key *key, struct word value)
+{
+    key->roles = value.p;
+
+    return split(value, is_token);
 }
 
 
@@ -194,6 +214,15 @@ set_body(struct key *key, struct word value)
     key->body = value.p;
 
     return all(value.p, value.n, is_name);
+}
+
+
+static bool
+set_scopes(struct key *key, struct word value)
+{
+    key->scopes = value.p;
+
+    return split(value, is_scope);
 }
 
 
@@ -453,6 +482,7 @@ read_key(struct reader *reader, struct key *key, struct word word)
 
     memset(key, 0, sizeof(*key));
     key->body = "";
+    key->scopes = "";
     key->hook = "";
     key->expires = INT64_MAX;
 

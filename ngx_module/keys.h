@@ -37,6 +37,7 @@ struct key {
     const char         *roles;       /* as all the strings here; with blanks */
     const char         *region;      /* "67" */
     const char         *body;        /* "" if the key is no body's */
+    const char         *scopes;      /* "" if it has none; with blanks */
     const char         *hook;        /* the kind of hook it opens, else "" */
     struct networks    *source;      /* where it may come from; NULL: all */
     struct limits_rate  rate;        /* period 0: the file gives none */

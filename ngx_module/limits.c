@@ -85,6 +85,7 @@ struct seen {
 
 /* Where a key is, or the entry to take over for one that is not known. */
 struct place {
+    struct line      *line;
     struct seen       at;
     bool              known;
     int64_t           now;             /* ns since the table began */
@@ -254,14 +255,10 @@ find_room(struct line *line, uint64_t fingerprint, struct seen *found)
 /* Where a key is, and what it owes. */
 
 static inline void
-find(struct limits *table, const uint64_t hash[2], struct place *place)
+find(const uint64_t hash[2], struct place *place)
 {
-    struct line  *line;
-
-    line = line_of(table, hash);
-
-    place->known = find_known(line, fingerprint_of(hash), &place->at)
-                   || find_room(line, fingerprint_of(hash), &place->at);
+    place->known = find_known(place->line, fingerprint_of(hash), &place->at)
+                   || find_room(place->line, fingerprint_of(hash), &place->at);
 
     place->debt = place->known ? owed(place->at.word, place->now) : 0;
 }
@@ -361,7 +358,7 @@ change(struct limits_charge *charge, struct place *place)
             break;
         }
 
-        find(charge->table, charge->hash, place);
+        find(charge->hash, place);
 
         if (!fits(charge, place->debt)) {
             return false;
@@ -390,7 +387,7 @@ give_back(const struct limits_charge *charge, struct place *place)
     uint64_t  word;
 
     for ( ;; ) {
-        find(charge->table, charge->hash, place);
+        find(charge->hash, place);
 
         if (!place->known) {
             return;
@@ -553,6 +550,15 @@ look(struct limits_charge *charges, struct place *places, size_t n,
     struct place          *place;
     struct limits_charge  *charge;
 
+    /* memory brings several lines in the time of one */
+
+    place = places;
+
+    for (charge = charges; charge < charges + n; charge++, place++) {
+        place->line = line_of(charge->table, charge->hash);
+        __builtin_prefetch(place->line, 1);
+    }
+
     passed = true;
     place = places;
 
@@ -560,7 +566,7 @@ look(struct limits_charge *charges, struct place *places, size_t n,
         since = now - charge->table->began;
         place->now = since > 0 ? since : 0;
 
-        find(charge->table, charge->hash, place);
+        find(charge->hash, place);
 
         if (!fits(charge, place->debt)) {
             passed = false;

@@ -28,6 +28,7 @@ static ngx_int_t ngx_http_appeal_add_retry(ngx_http_request_t *r,
     int64_t seconds);
 static ngx_table_elt_t *ngx_http_appeal_add_header(ngx_http_request_t *r,
     char *name, ngx_str_t *value);
+static ngx_int_t ngx_http_appeal_make_heads(ngx_conf_t *cf);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -64,7 +65,8 @@ ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         ngx_http_appeal_log_refusal(r, ctx);
     }
 
-    if (status == NGX_HTTP_UNAUTHORIZED
+    if ((status == NGX_HTTP_UNAUTHORIZED
+         || ctx->refused == PROBLEM_INSUFFICIENT_SCOPE)
         && ngx_http_appeal_challenge(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -96,7 +98,8 @@ static ngx_int_t
 ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 {
     u_char                      *p;
-    ngx_str_t                    value;
+    size_t                       len;
+    ngx_str_t                    value, scope;
     ngx_uint_t                   methods;
     ngx_table_elt_t             *h;
     ngx_http_appeal_loc_conf_t  *alcf;
@@ -105,24 +108,39 @@ ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         return NGX_OK;
     }
 
-    value.data = ngx_pnalloc(r->pool, NGX_HTTP_APPEAL_CHALLENGE_LEN);
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+    methods = alcf->methods;
+
+    ngx_str_null(&scope);
+
+    if (ctx->refused == PROBLEM_INSUFFICIENT_SCOPE && alcf->scope != NULL) {
+        scope = alcf->scope->text;
+    }
+
+    len = NGX_HTTP_APPEAL_CHALLENGE_LEN + scope.len;
+    value.data = ngx_pnalloc(r->pool, len);
 
     if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
-    methods = alcf->methods;
+    if (scope.len) {
+        p = ngx_snprintf(value.data, len,
+                         "%s realm=\"otklik\", error=\"insufficient_scope\", "
+                         "scope=\"%V\"",
+                         ctx->method == NGX_HTTP_APPEAL_JWT ? "Bearer"
+                                                            : "ApiKey",
+                         &scope);
 
-    if (ctx->refused >= PROBLEM_TOKEN_TOO_LONG
+    } else if (ctx->refused >= PROBLEM_TOKEN_TOO_LONG
         && ctx->refused <= PROBLEM_REVOKED_TOKEN)
     {
-        p = ngx_snprintf(value.data, NGX_HTTP_APPEAL_CHALLENGE_LEN,
+        p = ngx_snprintf(value.data, len,
                          "Bearer realm=\"otklik\", error=\"invalid_token\", "
                          "error_description=\"%V\"", &ctx->reason);
 
     } else {
-        p = ngx_snprintf(value.data, NGX_HTTP_APPEAL_CHALLENGE_LEN,
+        p = ngx_snprintf(value.data, len,
                          "%s%s%s",
                          methods & NGX_HTTP_APPEAL_JWT
                              ? "Bearer realm=\"otklik\"" : "",
@@ -154,11 +172,12 @@ static ngx_int_t
 ngx_http_appeal_send_problem(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_uint_t status)
 {
-    char                         body[PROBLEM_SIZE];
-    ngx_str_t                    tag;
-    struct problem               problem;
-    ngx_http_complex_value_t     cv;
-    ngx_http_appeal_loc_conf_t  *alcf;
+    char                          body[PROBLEM_SIZE];
+    ngx_str_t                     tag, *head;
+    struct problem                problem;
+    ngx_http_complex_value_t      cv;
+    ngx_http_appeal_loc_conf_t   *alcf;
+    ngx_http_appeal_main_conf_t  *amcf;
 
     static ngx_str_t  type = ngx_string("application/problem+json");
     static ngx_str_t  no_store = ngx_string("no-store");
@@ -187,6 +206,11 @@ ngx_http_appeal_send_problem(ngx_http_request_t *r,
     if (ctx->refused
         && problem_reason_status(ctx->refused) == (int) status)
     {
+        amcf = ngx_http_get_module_main_conf(r, ngx_http_appeal_module);
+        head = &amcf->heads[ctx->refused][problem.language];
+
+        problem.head.p = (char *) head->data;
+        problem.head.n = head->len;
         problem.reason = ctx->refused;
         problem.retry = ngx_http_appeal_retry_after(ctx);
         ngx_http_appeal_fill_policies(&problem, ctx);
@@ -572,9 +596,52 @@ ngx_http_appeal_add_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
 }
 
 
+/* What bodies of refusals begin with is the same each time. */
+
+static ngx_int_t
+ngx_http_appeal_make_heads(ngx_conf_t *cf)
+{
+    char                          text[PROBLEM_SIZE];
+    size_t                        len;
+    ngx_str_t                    *head;
+    ngx_uint_t                    i, k;
+    struct problem                problem;
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+
+    for (i = PROBLEM_NO_REASON + 1; i < PROBLEM_REASONS; i++) {
+        for (k = 0; k < PROBLEM_LANGUAGES; k++) {
+            ngx_memzero(&problem, sizeof(struct problem));
+            problem.status = problem_reason_status(i);
+            problem.reason = i;
+            problem.language = k;
+
+            len = problem_head(text, sizeof(text), &problem);
+
+            head = &amcf->heads[i][k];
+            head->len = len;
+            head->data = ngx_pnalloc(cf->pool, len + 1);
+
+            if (len == 0 || head->data == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_memcpy(head->data, text, len);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_appeal_add_filter(ngx_conf_t *cf)
 {
+    if (ngx_http_appeal_make_heads(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_appeal_header_filter;
 

@@ -12,7 +12,8 @@
 #define NGX_HTTP_APPEAL_CLAIM_ROLES  0
 #define NGX_HTTP_APPEAL_CLAIM_REGION 1
 #define NGX_HTTP_APPEAL_CLAIM_BODY   2
-#define NGX_HTTP_APPEAL_CLAIMS       3
+#define NGX_HTTP_APPEAL_CLAIM_SCOPES 3
+#define NGX_HTTP_APPEAL_CLAIMS       4
 
 
 /* The data of a zone that holds verified tokens. */
@@ -68,7 +69,8 @@ static enum problem_reason  ngx_http_appeal_reasons[] = {
 static ngx_str_t  ngx_http_appeal_claim_names[NGX_HTTP_APPEAL_CLAIMS] = {
     ngx_string("roles="),
     ngx_string("region="),
-    ngx_string("body=")
+    ngx_string("body="),
+    ngx_string("scopes=")
 };
 
 
@@ -206,6 +208,10 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
         identity.region.n = token.n[TOKENS_REGION];
         identity.body.p = token.text[TOKENS_BODY];
         identity.body.n = token.n[TOKENS_BODY];
+        identity.scopes.p = token.text[TOKENS_SCOPES];
+        identity.scopes.n = token.n[TOKENS_SCOPES];
+
+        ngx_str_set(&ctx->token, "known");
 
         return ngx_http_appeal_accept_token(r, ctx, alcf, &identity);
     }
@@ -234,6 +240,7 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
     }
 
     ngx_http_appeal_count(counters->tokens_verified);
+    ngx_str_set(&ctx->token, "verified");
 
     if (tokens != NULL
         && ngx_http_appeal_remember_token(tokens, hash, &identity))
@@ -281,6 +288,8 @@ ngx_http_appeal_remember_token(struct tokens *tokens, uint64_t hash[2],
     token.n[TOKENS_REGION] = identity->region.n;
     token.text[TOKENS_BODY] = identity->body.p;
     token.n[TOKENS_BODY] = identity->body.n;
+    token.text[TOKENS_SCOPES] = identity->scopes.p;
+    token.n[TOKENS_SCOPES] = identity->scopes.n;
     token.text[TOKENS_JTI] = identity->jti.p;
     token.n[TOKENS_JTI] = identity->jti.n;
 
@@ -300,7 +309,9 @@ ngx_http_appeal_accept_token(ngx_http_request_t *r,
         || ngx_http_appeal_copy(r->pool, &ctx->region, identity->region.p,
                                 identity->region.n) != NGX_OK
         || ngx_http_appeal_copy(r->pool, &ctx->body, identity->body.p,
-                                identity->body.n) != NGX_OK)
+                                identity->body.n) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->scope, identity->scopes.p,
+                                identity->scopes.n) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -561,6 +572,8 @@ ngx_http_appeal_merge_jwt(ngx_conf_t *cf, ngx_http_appeal_loc_conf_t *prev,
                             &conf->jwt_claims[NGX_HTTP_APPEAL_CLAIM_REGION]);
     jwt->policy.body = ngx_http_appeal_jwt_string(
                             &conf->jwt_claims[NGX_HTTP_APPEAL_CLAIM_BODY]);
+    jwt->policy.scopes = ngx_http_appeal_jwt_string(
+                            &conf->jwt_claims[NGX_HTTP_APPEAL_CLAIM_SCOPES]);
     jwt->keys = conf->jwt_keys;
     jwt->revoked = conf->jwt_revoked;
     jwt->memory = conf->jwt_memory;
@@ -586,6 +599,15 @@ ngx_http_appeal_check_jwt(ngx_conf_t *cf, ngx_http_appeal_loc_conf_t *conf)
                            "\"appeal_auth jwt\" needs \"appeal_jwt_keys\", "
                            "\"appeal_jwt_issuer\" and "
                            "\"appeal_jwt_audience\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (conf->scope != NULL && (conf->scope->asked & NGX_HTTP_APPEAL_JWT)
+        && conf->jwt_claims[NGX_HTTP_APPEAL_CLAIM_SCOPES].len == 0)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"appeal_scope\" needs \"appeal_jwt_claims\" "
+                           "with \"scopes=\" where tokens are taken");
         return NGX_CONF_ERROR;
     }
 
@@ -622,7 +644,8 @@ ngx_http_appeal_jwt_text(ngx_conf_t *cf, ngx_http_appeal_jwt_t *jwt,
           + claims[NGX_HTTP_APPEAL_CLAIM_ROLES].len
           + claims[NGX_HTTP_APPEAL_CLAIM_REGION].len
           + claims[NGX_HTTP_APPEAL_CLAIM_BODY].len
-          + NGX_TIME_T_LEN + 9;
+          + claims[NGX_HTTP_APPEAL_CLAIM_SCOPES].len
+          + NGX_TIME_T_LEN + 10;
 
     p = ngx_pnalloc(cf->pool, len);
 
@@ -631,13 +654,15 @@ ngx_http_appeal_jwt_text(ngx_conf_t *cf, ngx_http_appeal_jwt_t *jwt,
     }
 
     jwt->text.data = p;
-    jwt->text.len = ngx_sprintf(p, "%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%T",
+    jwt->text.len = ngx_sprintf(p,
+                                "%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%V%Z%T",
                                 &jwt->keys->path, revoked, &conf->jwt_issuer,
                                 &conf->jwt_audience, &conf->jwt_type,
                                 &jwt->cookie,
                                 &claims[NGX_HTTP_APPEAL_CLAIM_ROLES],
                                 &claims[NGX_HTTP_APPEAL_CLAIM_REGION],
                                 &claims[NGX_HTTP_APPEAL_CLAIM_BODY],
+                                &claims[NGX_HTTP_APPEAL_CLAIM_SCOPES],
                                 conf->jwt_leeway)
                     - p;
 

@@ -148,7 +148,7 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NULL },
 
     { ngx_string("appeal_jwt_claims"),
-      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE123,
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1234,
       ngx_http_appeal_jwt_claims,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -157,6 +157,13 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
     { ngx_string("appeal_jwt_memory"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_appeal_jwt_memory,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_scope"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_http_appeal_scope,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       NULL },
@@ -340,6 +347,10 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
         }
     }
 
+    if (reason == PROBLEM_NO_REASON) {
+        reason = ngx_http_appeal_check_scope(ctx, alcf);
+    }
+
     rc = ngx_http_appeal_charge(r, ctx, alcf, &reason);
 
     if (rc != NGX_OK) {
@@ -417,6 +428,8 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_str_null(&ctx->roles);
     ngx_str_null(&ctx->region);
     ngx_str_null(&ctx->body);
+    ngx_str_null(&ctx->scope);
+    ngx_str_null(&ctx->token);
     ngx_str_null(&ctx->key);
     ngx_memzero(&ctx->rate, sizeof(struct limits_rate));
 
@@ -581,6 +594,8 @@ ngx_http_appeal_identify_key(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
                                 ngx_strlen(key->region)) != NGX_OK
         || ngx_http_appeal_copy(r->pool, &ctx->body, key->body,
                                 ngx_strlen(key->body)) != NGX_OK
+        || ngx_http_appeal_copy(r->pool, &ctx->scope, key->scopes,
+                                ngx_strlen(key->scopes)) != NGX_OK
         || ngx_http_appeal_copy(r->pool, &ctx->key, key->prefix,
                                 KEYS_PREFIX_SIZE) != NGX_OK)
     {
@@ -757,6 +772,7 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
     conf->request_id = NGX_CONF_UNSET;
     conf->limit_headers = NGX_CONF_UNSET;
     conf->keys = NGX_CONF_UNSET_PTR;
+    conf->scope = NGX_CONF_UNSET_PTR;
     conf->hook = NGX_CONF_UNSET_PTR;
     conf->allow = NGX_CONF_UNSET_PTR;
     conf->deny = NGX_CONF_UNSET_PTR;
@@ -785,6 +801,7 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->limit_headers, prev->limit_headers, 1);
     ngx_conf_merge_str_value(conf->region, prev->region, "");
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
+    ngx_conf_merge_ptr_value(conf->scope, prev->scope, NULL);
     ngx_conf_merge_ptr_value(conf->hook, prev->hook, NULL);
     ngx_conf_merge_ptr_value(conf->allow, prev->allow, NULL);
     ngx_conf_merge_ptr_value(conf->deny, prev->deny, NULL);

@@ -34,6 +34,13 @@
                                     |NGX_HTTP_APPEAL_HOOK                     \
                                     |NGX_HTTP_APPEAL_ANONYMOUS)
 
+/* those that can have scopes */
+#define NGX_HTTP_APPEAL_SCOPED     (NGX_HTTP_APPEAL_JWT                       \
+                                    |NGX_HTTP_APPEAL_API_KEY)
+
+/* bytes of all scopes that a location needs */
+#define NGX_HTTP_APPEAL_SCOPE_MAX        512
+
 /* what becomes of a refusal */
 #define NGX_HTTP_APPEAL_BODY_PROBLEM     0
 #define NGX_HTTP_APPEAL_BODY_ERROR_PAGE  1
@@ -224,6 +231,7 @@ typedef struct {
     ngx_uint_t                     policies_apart;
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
+    ngx_str_t                      heads[PROBLEM_REASONS][PROBLEM_LANGUAGES];
     struct jws                    *jws;         /* room to judge a token */
 
     /* a worker's own */
@@ -241,6 +249,15 @@ typedef struct {
 } ngx_http_appeal_main_conf_t;
 
 
+/* What a location asks of keys and tokens. */
+
+typedef struct {
+    ngx_array_t                    names;       /* ngx_str_t, all needed */
+    ngx_str_t                      text;        /* with blanks between */
+    ngx_uint_t                     asked;       /* methods */
+} ngx_http_appeal_scope_t;
+
+
 typedef struct {
     ngx_uint_t                     methods;
     ngx_uint_t                     body;
@@ -251,6 +268,7 @@ typedef struct {
     ngx_http_appeal_hook_t        *hook;
     ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
     ngx_flag_t                     limit_headers;
+    ngx_http_appeal_scope_t       *scope;       /* NULL: none is needed */
     ngx_http_appeal_file_t        *allow;       /* who is not limited */
     ngx_http_appeal_file_t        *deny;
 
@@ -275,6 +293,8 @@ typedef struct {
     ngx_str_t                      roles;
     ngx_str_t                      region;
     ngx_str_t                      body;
+    ngx_str_t                      scope;
+    ngx_str_t                      token;       /* "known", "verified" */
     ngx_str_t                      reason;
     ngx_str_t                      request_id;
     ngx_str_t                      client;
@@ -366,6 +386,12 @@ void *ngx_http_appeal_memory_take(ngx_http_appeal_memory_t *memory,
     ngx_log_t *log);
 void *ngx_http_appeal_memory_make(ngx_http_appeal_memory_t *memory,
     ngx_log_t *log);
+
+/* ngx_http_appeal_scope.c */
+
+enum problem_reason ngx_http_appeal_check_scope(ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf);
+char *ngx_http_appeal_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* ngx_http_appeal_limits.c */
 

@@ -25,6 +25,11 @@ static ngx_int_t ngx_http_appeal_args_variable(ngx_http_request_t *r,
 static ngx_int_t ngx_http_appeal_uri_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
+static ngx_int_t ngx_http_appeal_limit_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_appeal_remaining_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+
 static ngx_int_t ngx_http_appeal_set_client(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_main_conf_t *amcf);
 static ngx_int_t ngx_http_appeal_set_args(ngx_http_request_t *r,
@@ -52,6 +57,18 @@ static ngx_http_variable_t  ngx_http_appeal_variables[] = {
 
     { ngx_string("appeal_body"), NULL, ngx_http_appeal_variable,
       offsetof(ngx_http_appeal_ctx_t, body), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_scope"), NULL, ngx_http_appeal_variable,
+      offsetof(ngx_http_appeal_ctx_t, scope), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_token"), NULL, ngx_http_appeal_variable,
+      offsetof(ngx_http_appeal_ctx_t, token), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_limit"), NULL, ngx_http_appeal_limit_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_remaining"), NULL,
+      ngx_http_appeal_remaining_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("appeal_reason"), NULL, ngx_http_appeal_variable,
       offsetof(ngx_http_appeal_ctx_t, reason), NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -158,6 +175,96 @@ ngx_http_appeal_args_variable(ngx_http_request_t *r,
     }
 
     ngx_http_appeal_set_value(v, &ctx->args);
+
+    return NGX_OK;
+}
+
+
+/* The policies that refused, with commas between. */
+
+static ngx_int_t
+ngx_http_appeal_limit_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                     *p;
+    size_t                      len;
+    ngx_str_t                   text;
+    ngx_uint_t                  i;
+    ngx_http_appeal_ctx_t      *ctx;
+    ngx_http_appeal_charged_t  *charged;
+
+    ngx_str_null(&text);
+    len = 0;
+    ctx = ngx_http_appeal_find_ctx(r);
+
+    if (ctx != NULL && ctx->charged != NULL) {
+        charged = ctx->charged->elts;
+
+        for (i = 0; i < ctx->charged->nelts; i++) {
+            if (charged[i].charge.refused) {
+                len += charged[i].limit->name.len + 1;
+            }
+        }
+    }
+
+    if (len > 0) {
+        p = ngx_pnalloc(r->pool, len);
+
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        text.data = p;
+        text.len = len - 1;
+
+        for (i = 0; i < ctx->charged->nelts; i++) {
+            if (charged[i].charge.refused) {
+                p = ngx_cpymem(p, charged[i].limit->name.data,
+                               charged[i].limit->name.len);
+                *p++ = ',';
+            }
+        }
+    }
+
+    ngx_http_appeal_set_value(v, &text);
+
+    return NGX_OK;
+}
+
+
+/* Of the limit that has the least left. */
+
+static ngx_int_t
+ngx_http_appeal_remaining_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    int64_t                     least;
+    ngx_str_t                   text;
+    ngx_uint_t                  i;
+    ngx_http_appeal_ctx_t      *ctx;
+    ngx_http_appeal_charged_t  *charged;
+
+    ngx_str_null(&text);
+    ctx = ngx_http_appeal_find_ctx(r);
+
+    if (ctx != NULL && ctx->charged != NULL && ctx->charged->nelts > 0) {
+        charged = ctx->charged->elts;
+        least = charged[0].charge.remaining;
+
+        for (i = 1; i < ctx->charged->nelts; i++) {
+            least = ngx_min(least, charged[i].charge.remaining);
+        }
+
+        text.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+
+        if (text.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        text.len = ngx_sprintf(text.data, "%L", least) - text.data;
+    }
+
+    ngx_http_appeal_set_value(v, &text);
 
     return NGX_OK;
 }

@@ -200,6 +200,10 @@ static const struct reason  reasons[PROBLEM_REASONS] = {
       { "Маркер отозван. Получите новый.",
         "The token was revoked. Get a new one." } },
 
+    [PROBLEM_INSUFFICIENT_SCOPE] = { "insufficient_scope", 403,
+      { "У ключа или маркера нет права на такое действие.",
+        "The key or the token has no scope for that." } },
+
     [PROBLEM_RATE_EXCEEDED] = { "rate_exceeded", 429, { NULL, NULL } }
 };
 
@@ -398,7 +402,7 @@ kind_of(int status)
 }
 
 
-static void
+static inline void
 put(struct writer *writer, const char *p, size_t n)
 {
     if (n > (size_t) (writer->end - writer->p)) {
@@ -411,7 +415,7 @@ put(struct writer *writer, const char *p, size_t n)
 }
 
 
-static void
+static inline void
 put_text(struct writer *writer, const char *text)
 {
     put(writer, text, strlen(text));
@@ -473,38 +477,73 @@ put_member(struct writer *writer, const char *name, const char *value)
 }
 
 
-size_t
-problem_write(char *out, size_t size, const struct problem *problem)
+static void
+put_head(struct writer *writer, const struct problem *problem)
 {
-    size_t               i;
-    const char          *detail;
-    struct writer        writer;
-    const struct kind   *kind;
+    const char         *detail;
+    const struct kind  *kind;
+
+    kind = kind_of(problem->status);
+    detail = reasons[problem->reason].detail[problem->language];
+
+    put_text(writer, "{\"type\":\"/problems/");
+    put_text(writer, kind->slug);
+    put_text(writer, "\"");
+    put_member(writer, "title", kind->title[problem->language]);
+    put_text(writer, ",\"status\":");
+    put_number(writer, problem->status);
+    put_member(writer, "detail",
+               detail != NULL ? detail : kind->detail[problem->language]);
+
+    if (problem->reason != PROBLEM_NO_REASON) {
+        put_member(writer, "reason", reasons[problem->reason].name);
+    }
+}
+
+
+static size_t
+written(const struct writer *writer, const char *out)
+{
+    return writer->full ? 0 : (size_t) (writer->p - out);
+}
+
+
+size_t
+problem_head(char *out, size_t size, const struct problem *problem)
+{
+    struct writer  writer;
 
     writer.p = out;
     writer.end = out + size;
     writer.full = false;
 
-    kind = kind_of(problem->status);
-    detail = reasons[problem->reason].detail[problem->language];
+    put_head(&writer, problem);
 
-    put_text(&writer, "{\"type\":\"/problems/");
-    put_text(&writer, kind->slug);
-    put_text(&writer, "\"");
-    put_member(&writer, "title", kind->title[problem->language]);
-    put_text(&writer, ",\"status\":");
-    put_number(&writer, problem->status);
-    put_member(&writer, "detail",
-               detail != NULL ? detail : kind->detail[problem->language]);
+    return written(&writer, out);
+}
+
+
+size_t
+problem_write(char *out, size_t size, const struct problem *problem)
+{
+    size_t         i;
+    struct writer  writer;
+
+    writer.p = out;
+    writer.end = out + size;
+    writer.full = false;
+
+    if (problem->head.n > 0) {
+        put(&writer, problem->head.p, problem->head.n);
+
+    } else {
+        put_head(&writer, problem);
+    }
 
     if (problem->request_id.n > 0) {
         put_text(&writer, ",\"instance\":\"urn:uuid:");
         put(&writer, problem->request_id.p, problem->request_id.n);
         put_text(&writer, "\"");
-    }
-
-    if (problem->reason != PROBLEM_NO_REASON) {
-        put_member(&writer, "reason", reasons[problem->reason].name);
     }
 
     if (problem->retry > 0) {
@@ -526,5 +565,5 @@ problem_write(char *out, size_t size, const struct problem *problem)
 
     put_text(&writer, "}\n");
 
-    return writer.full ? 0 : (size_t) (writer.p - out);
+    return written(&writer, out);
 }

@@ -5,12 +5,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define LAYOUT       UINT64_C(0x6f746b6c746f6b31)    /* "otkltok1" */
+#define LAYOUT       UINT64_C(0x6f746b6c746f6b32)    /* "otkltok2" */
 #define HEAD_SIZE    64
 #define WAYS         4
 #define COUNTED      8192                    /* entries tokens_held() sees */
 #define WORDS        (TOKENS_ENTRY_SIZE / sizeof(uint64_t))
-#define LENGTH_BITS  12
+#define LENGTH_BITS  10
 #define LENGTH_MASK  ((UINT64_C(1) << LENGTH_BITS) - 1)
 
 /* The words of an entry; all but the first two are what they are a hash of. */

@@ -18,7 +18,7 @@
 #define TOKENS_ENTRY_SIZE  512               /* bytes, 64 of them a head */
 #define TOKENS_TEXT_MAX    (TOKENS_ENTRY_SIZE - 64)
 #define TOKENS_PRINT_SIZE  16
-#define TOKENS_TEXTS       5
+#define TOKENS_TEXTS       6
 
 struct tokens;
 
@@ -27,6 +27,7 @@ enum tokens_text {
     TOKENS_ROLES,
     TOKENS_REGION,
     TOKENS_BODY,
+    TOKENS_SCOPES,
     TOKENS_JTI
 };
 

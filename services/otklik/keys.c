@@ -18,13 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../ngx_module/networks.h"
 #include "commands.h"
 #include "text.h"
 
-enum { FILE_MAX = 16 << 20, SUBJECT_MAX = 64 };
+enum { FILE_MAX = 16 << 20, SUBJECT_MAX = 64, HOOK_MAX = 32, SOURCE_MAX = 2048 };
 
 static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-static const char *const known_roles[] = { "integrator", "staff", NULL };
+static const char *const known_roles[] = { "integrator", "staff", "channel", NULL };
 
 /* ---- making */
 
@@ -95,6 +96,22 @@ static int is_rate(const char *s)
     size_t n = strspn(s, "0123456789");
     return n > 0 && n <= 7 && s[0] != '0' &&
            (strcmp(s + n, "r/s") == 0 || strcmp(s + n, "r/m") == 0);
+}
+
+/* The kind of a hook, as appeal_hook of the edge has it. */
+static int is_hook(const char *s)
+{
+    size_t n = strlen(s);
+    return n > 0 && n <= HOOK_MAX && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
+}
+
+/* What the edge would take: one wrong line, and it goes by the file before. */
+static int is_source(const char *s)
+{
+    struct networks *networks = networks_parse_list(s, strlen(s));
+    int good = networks != NULL && strlen(s) <= SOURCE_MAX;
+    networks_free(networks);
+    return good;
 }
 
 /* An RFC 3339 moment in UTC or with an offset; *at gets it. */
@@ -261,7 +278,7 @@ static int has_prefix(struct str text, struct str prefix)
 /* ---- keys add */
 
 struct add_settings {
-    const char *file, *subject, *roles, *rate, *expires;
+    const char *file, *subject, *roles, *hook, *source, *rate, *expires;
     int64_t region, body, burst;
 };
 
@@ -274,7 +291,14 @@ static int check_add(const struct add_settings *s)
     }
     if (!are_roles(s->roles)) {
         return cli_usage(&command_keys_add,
-                         "--roles takes integrator, staff, or both with a comma");
+                         "--roles takes integrator, staff, channel, with commas between");
+    }
+    if (s->hook != NULL && !is_hook(s->hook)) {
+        return cli_usage(&command_keys_add, "--hook takes 1 to %d of a-z 0-9 _", HOOK_MAX);
+    }
+    if (s->source != NULL && !is_source(s->source)) {
+        return cli_usage(&command_keys_add,
+                         "--source takes networks such as 198.51.100.0/24,2001:db8::/32");
     }
     if (s->rate != NULL && !is_rate(s->rate)) {
         return cli_usage(&command_keys_add, "--rate takes a rate such as 100r/s or 30r/m");
@@ -305,9 +329,11 @@ static int append_key(struct keyfile *f, const struct add_settings *s, const cha
     }
     int ends = f->text.n == 0 || f->text.p[f->text.n - 1] == '\n';
     char *text =
-        cli_printf("%.*s%s%.*s %s subject=%s roles=%s region=%" PRId64 "%s%s%s%s%s%s\n",
+        cli_printf("%.*s%s%.*s %s subject=%s roles=%s region=%" PRId64 "%s%s%s%s%s%s%s%s%s%s\n",
                    (int)f->text.n, f->text.p, ends ? "" : "\n", KEY_PREFIX, key + 4, digest,
                    s->subject, s->roles, s->region, body,
+                   s->hook == NULL ? "" : " hook=", s->hook == NULL ? "" : s->hook,
+                   s->source == NULL ? "" : " source=", s->source == NULL ? "" : s->source,
                    s->rate == NULL ? "" : " rate=", s->rate == NULL ? "" : s->rate, burst,
                    s->expires == NULL ? "" : " expires=", s->expires == NULL ? "" : s->expires);
     int status = keyfile_replace(f, str_of(text));
@@ -365,8 +391,8 @@ static void print_key(const struct keyline *k)
     static const struct {
         const char *name;
         int width;
-    } columns[] = { { "subject", 24 }, { "roles", 18 }, { "region", 6 },
-                    { "body", 6 },     { "rate", 10 },  { "burst", 6 } };
+    } columns[] = { { "subject", 24 }, { "roles", 18 }, { "region", 6 }, { "body", 6 },
+                    { "hook", 8 },     { "rate", 10 },  { "burst", 6 } };
     printf("%.*s  ", (int)k->prefix.n, k->prefix.p);
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
         struct str value = word_of(k->words, columns[i].name);
@@ -387,8 +413,8 @@ static int run_list(const void *settings, char *const *arguments)
     if (text.p == NULL) {
         return CLI_ERROR;
     }
-    printf("%-8s  %-24s  %-18s  %-6s  %-6s  %-10s  %-6s  %s\n", "prefix", "subject", "roles",
-           "region", "body", "rate", "burst", "expires");
+    printf("%-8s  %-24s  %-18s  %-6s  %-6s  %-8s  %-10s  %-6s  %s\n", "prefix", "subject", "roles",
+           "region", "body", "hook", "rate", "burst", "expires");
     struct str rest = text, line;
     int status = CLI_OK;
     for (int number = 1; next_line(&rest, &line); number++) {
@@ -476,7 +502,7 @@ static const struct option_row add_options[] = {
       .kind = OPTION_TEXT,
       .offset = offsetof(struct add_settings, roles),
       .value = "A,B",
-      .help = "integrator (sends appeals), staff (reads reports)",
+      .help = "integrator (sends appeals), staff (reads reports), channel (a hook)",
       .required = 1 },
     { .name = "region",
       .kind = OPTION_NUMBER,
@@ -493,6 +519,16 @@ static const struct option_row add_options[] = {
       .help = "the body it acts for",
       .min = 1,
       .max = INT32_MAX },
+    { .name = "hook",
+      .kind = OPTION_TEXT,
+      .offset = offsetof(struct add_settings, hook),
+      .value = "KIND",
+      .help = "it is the secret of such a hook (telegram, ok, max …), not a client's key" },
+    { .name = "source",
+      .kind = OPTION_TEXT,
+      .offset = offsetof(struct add_settings, source),
+      .value = "A,B",
+      .help = "addresses and networks it holds from; from everywhere by default" },
     { .name = "rate",
       .kind = OPTION_TEXT,
       .offset = offsetof(struct add_settings, rate),

@@ -23,8 +23,20 @@ subtest 'a new key' => sub {
     is read_file($file), "$prefix " . sha256_hex($key)
         . " subject=portal roles=integrator,staff region=90 body=7 rate=100r/s burst=200 expires=2999-01-01T00:00:00Z\n", 'the file has its digest';
     is sprintf('%o', (stat $file)[2] & 07777), '640', 'others cannot read the file';
-    is otklik('keys', 'list', '--file', $file)->{out} =~ /^$prefix\s+portal\s+integrator,staff\s+90\s+7\s+100r\/s\s+200\s+2999/m, 1, 'it is listed';
+    is otklik('keys', 'list', '--file', $file)->{out} =~ /^$prefix\s+portal\s+integrator,staff\s+90\s+7\s+-\s+100r\/s\s+200\s+2999/m, 1, 'it is listed';
     unlike otklik('keys', 'list', '--file', $file)->{out}, qr/\Q@{[substr $key, 13]}\E/, 'without its secret';
+};
+
+subtest 'the secret of a hook' => sub {
+    my $hooks = scratch() . '/hooks';
+    my @who = ('keys', 'add', '--file', $hooks, '--subject', 'tg.1', '--roles', 'channel', '--region', 90);
+    my $run = otklik(@who, '--hook', 'telegram', '--source', '149.154.160.0/20,2001:67c:4e8::/48');
+    is $run->{status}, 0, 'is made' or diag $run->{err};
+    like read_file($hooks), qr{ region=90 hook=telegram source=149.154.160.0/20,2001:67c:4e8::/48$}m, 'with what it opens and from where';
+    my $before = read_file($hooks);
+    is otklik(@who, '--hook', 'Telegram')->{status}, 2, 'a kind that is none is refused';
+    is otklik(@who, '--source', $_)->{status}, 2, "a network that is none is refused: $_" for '149.154.160.1/20', 'example.org', '10.0.0.1,', '10.0.0.0/33';
+    is read_file($hooks), $before, 'and nothing is written';
 };
 
 subtest 'twenty at once' => sub {

@@ -120,15 +120,12 @@ subtest 'how old the keys are' => sub {
     sleep 2.1;
     cmp_ok $age->(), '>=', $first + 2, 'it gets older';
     put('jwks "a" \\ b', '{');
-    my $until = time + 3;
-    sleep 0.05 until $broken->() == 1 || time > $until;
-    is $broken->(), 1, 'a broken one is told, without any request that needed it';
+    # Each worker looks for itself, once a second: either may answer.
+    my $soon = sub { my ($true) = @_; my $until = time + 4; until ($true->()) { return if time > $until; sleep 0.05 } return 1 };
+    ok $soon->(sub { $broken->() == 1 }), 'a broken one is told, without any request that needed it';
     cmp_ok $age->(), '>=', 2, 'and the age is that of what is in force';
     put('jwks "a" \\ b', jwk_set(jwk($signer)));
-    $until = time + 3;
-    sleep 0.05 until ($broken->() == 0 && $age->() < 2) || time > $until;
-    is $broken->(), 0, 'until it is mended';
-    cmp_ok $age->(), '<', 2, 'which makes it young';
+    ok $soon->(sub { my $text = text(); $text =~ /^otklik_edge_file_broken\{$file\} 0$/m && $text =~ /^otklik_edge_file_age_seconds\{$file\} [01]$/m }), 'until it is mended, which makes it young';
 };
 
 subtest 'a reload mixes nothing up' => sub {

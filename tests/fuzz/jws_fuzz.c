@@ -76,9 +76,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct jws_policy policy = { .issuer = "i",
                                               .audience = "a",
                                               .leeway = 30,
-                                              .roles = "roles",
+                                              .roles = "realm_access.roles",
                                               .region = "region",
-                                              .body = "body" };
+                                              .body = "body",
+                                              .scopes = "scope" };
     if (jws == NULL) {
         struct jwks_error error;
         jws = jws_create();
@@ -108,6 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert_clean(identity.roles, JWS_ROLES_MAX);
         assert_clean(identity.region, 3);
         assert_clean(identity.body, JWS_BODY_MAX);
+        assert_clean(identity.scopes, JWS_SCOPES_MAX);
         assert_clean(identity.jti, REVOKED_JTI_MAX);
         assert(jwks_holds(keys, identity.print));
     }

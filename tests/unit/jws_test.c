@@ -13,6 +13,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -581,14 +582,58 @@ static void the_header_decides_nothing(void **state)
     assert_int_equal(judge_header(big), JWS_MALFORMED);
 }
 
-static void a_public_key_is_no_secret(void **state)
+/* RFC 8725, section 2.1: what everybody knows, as the key of an HMAC. */
+static char *forged(const char *header, const void *known, size_t n)
+{
+    char *token = make("HS256", header, good_claims), *dot = strrchr(token, '.');
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    assert_non_null(HMAC(EVP_sha256(), known, (int)n, (unsigned char *)token, (size_t)(dot - token),
+                         mac, &length));
+    char *text = base64url(mac, length);
+    strcpy(dot + 1, text);
+    free(text);
+    return token;
+}
+
+static void a_public_key_is_the_secret_of_nobody(void **state)
 {
     (void)state;
-    struct jwks *set = set_of("RS256");
-    char *token = make("HS256", "{\"alg\":\"HS256\",\"kid\":\"k1\"}", good_claims);
-    assert_int_equal(judge(set, token), JWS_WRONG_ALGORITHM);
-    free(token);
-    jwks_free(set);
+    static const struct {
+        const char *alg;
+        int key;
+    } public[] = { { "RS256", RSA_KEY }, { "ES256", P256_KEY }, { "EdDSA", ED_KEY } };
+    for (size_t i = 0; i < sizeof(public) / sizeof(public[0]); i++) {
+        struct jwks *set = set_of(public[i].alg);
+        char jwk[4096], header[64];
+        write_jwk(jwk, sizeof(jwk), public[i].alg, "k1", "");
+        BIO *bio = BIO_new(BIO_s_mem());
+        assert_int_equal(PEM_write_bio_PUBKEY(bio, keys[public[i].key]), 1);
+        char *pem = NULL;
+        long pem_n = BIO_get_mem_data(bio, &pem);
+        unsigned char *der = NULL;
+        int der_n = i2d_PUBKEY(keys[public[i].key], &der);
+        const struct {
+            const void *p;
+            size_t n;
+        } known[] = { { pem, (size_t)pem_n },
+                      { pem, (size_t)pem_n - 1 },
+                      { der, (size_t)der_n },
+                      { jwk, strlen(jwk) },
+                      { "", 0 } };
+        for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
+            char *token = forged("{\"alg\":\"HS256\",\"kid\":\"k1\"}", known[k].p, known[k].n);
+            assert_int_equal(judge(set, token), JWS_WRONG_ALGORITHM);
+            free(token);
+            snprintf(header, sizeof(header), "{\"alg\":\"%s\",\"kid\":\"k1\"}", public[i].alg);
+            token = forged(header, known[k].p, known[k].n);
+            assert_int_equal(judge(set, token), JWS_BAD_SIGNATURE);
+            free(token);
+        }
+        OPENSSL_free(der);
+        BIO_free(bio);
+        jwks_free(set);
+    }
 }
 
 static void of_several_keys_the_kid_tells(void **state)
@@ -649,6 +694,12 @@ static void the_form_is_strict(void **state)
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(judge(set, bad[i]), JWS_MALFORMED);
     }
+    /* JWE, signed by nobody; a token within a token; "alg" of encryption. */
+    assert_int_equal(judge(set, "eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAA.AAAA.AAAA"),
+                     JWS_MALFORMED);
+    assert_int_equal(judge_claims(good), JWS_MALFORMED);
+    assert_int_equal(judge_header("{\"alg\":\"dir\",\"enc\":\"A256GCM\",\"zip\":\"DEF\"}"),
+                     JWS_WRONG_ALGORITHM);
     static const char *patterns[] = { "%s=", "%s ", " %s", "%s\n", "%s.", ".%s", "%s.x", "%sA" };
     for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++) {
         char pattern[16];
@@ -812,6 +863,125 @@ static void what_becomes_a_parameter_is_clean(void **state)
     assert_int_equal(judge_with("\"a\"", "1800000001", roles), JWS_MALFORMED);
 }
 
+static void claims_are_found_by_paths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *json, *value;
+    } cases[] = {
+        { "roles", "{\"roles\":\"x\"}", "x" },
+        { "realm_access.roles", "{\"realm_access\":{\"roles\":\"x\"}}", "x" },
+        { "https://example.org/roles", "{\"https://example.org/roles\":\"x\"}", "x" },
+        /* the whole name first, wherever it stands */
+        { "a.b", "{\"a\":{\"b\":\"y\"},\"a.b\":\"x\"}", "x" },
+        { "a.b.c", "{\"a\":{\"b\":{\"c\":\"y\"},\"b.c\":\"x\"}}", "x" },
+        /* then the first dot before which there is a name, and no way back */
+        { "access.my.app.roles", "{\"access\":{\"my.app\":{\"roles\":\"x\"}}}", "x" },
+        { "a.b.c", "{\"a\":{\"x\":1},\"a.b\":{\"c\":\"y\"}}", NULL },
+        { "https://a.b/c.roles", "{\"https://a.b/c\":{\"roles\":\"x\"}}", "x" },
+        { "a.b", "{\"a\":\"b\"}", NULL },
+        { "a.b", "{\"a\":[{\"b\":\"y\"}]}", NULL },
+        { "a.b", "{\"b\":\"y\"}", NULL },
+        { "a..b", "{\"a\":{\"\":{\"b\":\"x\"}}}", "x" },
+        { ".", "{\"\":{\"\":\"x\"}}", "x" },
+        { "a.", "{\"a\":\"y\"}", NULL },
+        { "a", "[\"a\"]", NULL },
+        { "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r", "{\"a\":{\"b\":{\"c\":{\"d\":1}}}}", NULL },
+    };
+    struct json_tree *tree = json_tree_create(100, 2048);
+    assert_non_null(tree);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct json_value *value = json_tree_read(tree, cases[i].json, strlen(cases[i].json));
+        assert_non_null(value);
+        value = json_path(value, cases[i].path);
+        if (cases[i].value == NULL ? value != NULL : !json_is(value, cases[i].value)) {
+            fail_msg("%s in %s", cases[i].path, cases[i].json);
+        }
+    }
+    json_tree_free(tree);
+
+    /* A claim by a path has to be as clean as any. */
+    struct jws_policy by_path = policy;
+    by_path.roles = "realm_access.roles";
+    struct jwks *set = set_of("HS256");
+    static const struct {
+        const char *member;
+        enum jws_verdict verdict;
+        const char *roles;
+    } tokens[] = {
+        { "\"realm_access\":{\"roles\":[\"a\",\"b\"]}", JWS_GOOD, "a b" },
+        { "\"realm_access\":{}", JWS_GOOD, "" },
+        { "\"realm_access\":[]", JWS_GOOD, "" },
+        { "\"realm_access\":{\"roles\":[\"a b\"]}", JWS_MALFORMED, "" },
+        { "\"realm_access\":{\"roles\":{\"a\":1}}", JWS_MALFORMED, "" },
+        { "\"realm_access\":{\"roles\":[],\"roles\":[\"a\"]}", JWS_MALFORMED, "" },
+    };
+    for (size_t i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
+        char claims[512];
+        snprintf(claims, sizeof claims,
+                 "{\"iss\":\"https://id.example\",\"aud\":\"otklik\",\"sub\":\"a\","
+                 "\"exp\":1800000001,%s}",
+                 tokens[i].member);
+        char *token = make("HS256", "{\"alg\":\"HS256\"}", claims);
+        struct jws_identity identity;
+        assert_int_equal(jws_check(jws, set, NULL, &by_path, token, strlen(token), NOW, &identity),
+                         tokens[i].verdict);
+        if (tokens[i].verdict == JWS_GOOD) {
+            assert_int_equal(identity.roles.n, strlen(tokens[i].roles));
+            assert_memory_equal(identity.roles.p, tokens[i].roles, identity.roles.n);
+        }
+        free(token);
+    }
+    jwks_free(set);
+}
+
+static void scopes_are_words_of_rfc_6749(void **state)
+{
+    (void)state;
+    struct jws_policy scoped = policy;
+    scoped.scopes = "scope";
+    struct jwks *set = set_of("HS256");
+    static const struct {
+        const char *member, *scopes; /* NULL: refused */
+    } cases[] = {
+        { "\"scope\":\"openid appeals:write https://example.org/x?y=(1)\"",
+          "openid appeals:write https://example.org/x?y=(1)" },
+        { "\"scope\":[\"a\",\"b\"]", "a b" },
+        { "\"scope\":\"\"", "" },
+        { "\"scp\":\"a\"", "" },
+        { "\"scope\":\"a  b\"", NULL },
+        { "\"scope\":\" a\"", NULL },
+        { "\"scope\":[\"a b\"]", NULL },
+        { "\"scope\":[\"\"]", NULL },
+        { "\"scope\":\"a\\\"b\"", NULL },
+        { "\"scope\":\"a\\\\b\"", NULL },
+        { "\"scope\":\"a\\u0001b\"", NULL },
+        { "\"scope\":\"a\\u007fb\"", NULL },
+        { "\"scope\":\"\\u0430\"", NULL },
+        { "\"scope\":7", NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char claims[512];
+        snprintf(claims, sizeof claims,
+                 "{\"iss\":\"https://id.example\",\"aud\":\"otklik\",\"sub\":\"a\","
+                 "\"exp\":1800000001,%s}",
+                 cases[i].member);
+        char *token = make("HS256", "{\"alg\":\"HS256\"}", claims);
+        struct jws_identity identity;
+        enum jws_verdict verdict =
+            jws_check(jws, set, NULL, &scoped, token, strlen(token), NOW, &identity);
+        if (verdict != (cases[i].scopes ? JWS_GOOD : JWS_MALFORMED)) {
+            fail_msg("%s: %d", cases[i].member, verdict);
+        }
+        if (verdict == JWS_GOOD) {
+            assert_int_equal(identity.scopes.n, strlen(cases[i].scopes));
+            assert_memory_equal(identity.scopes.p, cases[i].scopes, identity.scopes.n);
+        }
+        free(token);
+    }
+    jwks_free(set);
+}
+
 static void what_is_cheap_comes_first(void **state)
 {
     (void)state;
@@ -955,6 +1125,138 @@ static void weak_keys_are_refused(void **state)
     }
 }
 
+static void write_ed25519(char *out, size_t size, const uint8_t point[32])
+{
+    char *x = base64url(point, 32);
+    snprintf(out, size,
+             "{\"kty\":\"OKP\",\"alg\":\"EdDSA\",\"kid\":\"a\",\"crv\":\"Ed25519\",\"x\":\"%s\"}",
+             x);
+    free(x);
+}
+
+/* By the square root itself, as RFC 8032, section 5.1.3, finds it: another way than the module's.
+ */
+static bool has_root(const uint8_t point[32])
+{
+    uint8_t bytes[32];
+    memcpy(bytes, point, 32);
+    bytes[31] &= 0x7f;
+    BN_CTX *context = BN_CTX_new();
+    BIGNUM *p = NULL, *d = NULL, *u = BN_new(), *v = BN_new(), *x = BN_new(), *e = BN_new(),
+           *y = BN_lebin2bn(bytes, 32, NULL);
+    BN_hex2bn(&p, "7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFED");
+    BN_hex2bn(&d, "52036CEE2B6FFE738CC740797779E89800700A4D4141D8AB75EB4DCA135978A3");
+    BN_mod_sqr(y, y, p, context);
+    BN_mod_sub(u, y, BN_value_one(), p, context);
+    BN_mod_mul(v, y, d, p, context);
+    BN_mod_add(v, v, BN_value_one(), p, context);
+    BN_mod_inverse(v, v, p, context);
+    BN_mod_mul(u, u, v, p, context); /* x squared */
+    BN_copy(e, p);
+    BN_add_word(e, 3);
+    BN_rshift(e, e, 3);
+    BN_mod_exp(x, u, e, p, context);
+    BN_mod_sqr(x, x, p, context);
+    bool found = BN_cmp(x, u) == 0;
+    BN_mod_add(x, x, u, p, context);
+    found = found || BN_is_zero(x);
+    BIGNUM *all[] = { p, d, u, v, x, e, y };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        BN_free(all[i]);
+    }
+    BN_CTX_free(context);
+    return found;
+}
+
+/* OpenSSL makes a key of any 32 bytes and looks only when it verifies. */
+static void points_off_the_curve_are_refused(void **state)
+{
+    (void)state;
+    char jwk[512];
+    uint8_t point[32] = { 2 };
+    write_ed25519(jwk, sizeof(jwk), point);
+    EVP_PKEY *key = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, point, 32);
+    assert_non_null(key);
+    EVP_PKEY_free(key);
+    refused(jwk, "x is no point of the curve");
+    int off = 0, on = 0;
+    uint32_t seed = 2463534242;
+    while (off < 100 || on < 100) {
+        for (size_t i = 0; i < sizeof(point); i++) {
+            seed ^= seed << 13;
+            seed ^= seed >> 17;
+            seed ^= seed << 5;
+            point[i] = (uint8_t)seed;
+        }
+        write_ed25519(jwk, sizeof(jwk), point);
+        if (has_root(point)) {
+            jwks_free(parse(jwk));
+            on++;
+        } else {
+            refused(jwk, "x is no point of the curve");
+            off++;
+        }
+    }
+    for (int i = 0; i < 50; i++) {
+        size_t n = sizeof(point);
+        key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+        assert_int_equal(EVP_PKEY_get_raw_public_key(key, point, &n), 1);
+        EVP_PKEY_free(key);
+        write_ed25519(jwk, sizeof(jwk), point);
+        jwks_free(parse(jwk));
+    }
+
+    /* A coordinate that is not below p stands for no point either, nor do zeros. */
+    static const struct {
+        const char *alg, *curve, *p;
+    } curves[] = {
+        { "ES256", "P-256", "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff" },
+        { "ES384", "P-384",
+          "fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe"
+          "ffffffff0000000000000000ffffffff" },
+    };
+    for (size_t i = 0; i < 2; i++) {
+        size_t size = strlen(curves[i].p) / 2;
+        uint8_t zeros[48] = { 0 };
+        BIGNUM *p = NULL, *y = NULL;
+        EVP_PKEY *good = keys[i == 0 ? P256_KEY : P384_KEY];
+        assert_int_equal(EVP_PKEY_get_bn_param(good, "qy", &y), 1);
+        char *x = coordinate(good, "qx", (int)size), *none = base64url(zeros, size);
+        BN_hex2bn(&p, curves[i].p);
+        BN_sub(y, p, y); /* the other point of that x */
+        uint8_t bytes[48];
+        BN_bn2binpad(y, bytes, (int)size);
+        char *other = base64url(bytes, size);
+        BN_bn2binpad(p, bytes, (int)size);
+        char *large = base64url(bytes, size);
+        const struct {
+            const char *x, *y;
+            bool good;
+        } points[] = { { x, other, true },
+                       { x, none, false },
+                       { none, none, false },
+                       { x, x, false },
+                       { large, other, false } };
+        for (size_t k = 0; k < sizeof(points) / sizeof(points[0]); k++) {
+            snprintf(
+                jwk, sizeof(jwk),
+                "{\"kty\":\"EC\",\"alg\":\"%s\",\"kid\":\"a\",\"crv\":\"%s\",\"x\":\"%s\",\"y\":\"%s\"}",
+                curves[i].alg, curves[i].curve, points[k].x, points[k].y);
+            if (points[k].good) {
+                jwks_free(parse(jwk));
+            } else {
+                refused(jwk, "x and y are no point of the curve");
+            }
+        }
+        BN_free(p);
+        BN_free(y);
+        free(x);
+        free(none);
+        free(other);
+        free(large);
+    }
+}
+
 static void keys_say_what_they_are_for(void **state)
 {
     (void)state;
@@ -1038,16 +1340,19 @@ int main(void)
         cmocka_unit_test(signatures_have_one_length),
         cmocka_unit_test(a_der_signature_is_none),
         cmocka_unit_test(the_header_decides_nothing),
-        cmocka_unit_test(a_public_key_is_no_secret),
+        cmocka_unit_test(a_public_key_is_the_secret_of_nobody),
         cmocka_unit_test(of_several_keys_the_kid_tells),
         cmocka_unit_test(a_type_may_be_asked_for),
         cmocka_unit_test(the_form_is_strict),
         cmocka_unit_test(times_are_checked),
         cmocka_unit_test(issuer_and_audience_are_checked),
         cmocka_unit_test(what_becomes_a_parameter_is_clean),
+        cmocka_unit_test(claims_are_found_by_paths),
+        cmocka_unit_test(scopes_are_words_of_rfc_6749),
         cmocka_unit_test(what_is_cheap_comes_first),
         cmocka_unit_test(revoked_tokens_are_refused),
         cmocka_unit_test(weak_keys_are_refused),
+        cmocka_unit_test(points_off_the_curve_are_refused),
         cmocka_unit_test(keys_say_what_they_are_for),
         cmocka_unit_test(prints_tell_keys_apart),
     };

@@ -62,14 +62,15 @@ static const struct key *good(const struct keys *keys)
 static void a_line_says_all_there_is(void **state)
 {
     (void)state;
-    struct keys *keys =
-        one_key("subject=mfc.67:a@b-c roles=integrator,staff_2 region=67 body=mfc-1 "
-                "rate=100r/s burst=5 expires=2027-01-31T00:00:00Z");
+    struct keys *keys = one_key(
+        "subject=mfc.67:a@b-c roles=integrator,staff_2 region=67 body=mfc-1 scopes=appeals:write,Reports.v2/read "
+        "rate=100r/s burst=5 expires=2027-01-31T00:00:00Z");
     const struct key *key = good(keys);
     assert_string_equal(key->subject, "mfc.67:a@b-c");
     assert_string_equal(key->roles, "integrator staff_2");
     assert_string_equal(key->region, "67");
     assert_string_equal(key->body, "mfc-1");
+    assert_string_equal(key->scopes, "appeals:write Reports.v2/read");
     assert_int_equal(key->rate.period, 10000000);
     assert_int_equal(key->rate.burst, 5);
     assert_int_equal(key->expires, 1801353600); /* date --date=2027-01-31T00:00:00Z +%s */
@@ -78,6 +79,7 @@ static void a_line_says_all_there_is(void **state)
     keys = one_key(WHO);
     key = good(keys);
     assert_string_equal(key->body, "");
+    assert_string_equal(key->scopes, "");
     assert_int_equal(key->rate.period, 0);
     assert_int_equal(key->expires, INT64_MAX);
     keys_free(keys);
@@ -85,6 +87,42 @@ static void a_line_says_all_there_is(void **state)
     keys = one_key(WHO " rate=30r/m");
     assert_int_equal(good(keys)->rate.burst, 1);
     keys_free(keys);
+}
+
+static void a_key_may_open_a_hook_and_be_bound_to_networks(void **state)
+{
+    (void)state;
+    struct keys *keys = one_key(WHO);
+    assert_string_equal(good(keys)->hook, "");
+    assert_null(good(keys)->source);
+    keys_free(keys);
+
+    keys = one_key(WHO " hook=telegram_2 source=203.0.113.7,2001:db8::/32");
+    assert_string_equal(good(keys)->hook, "telegram_2");
+    uint8_t address[16] = { [10] = 0xff, [11] = 0xff, [12] = 203, [14] = 113, [15] = 7 };
+    assert_true(networks_hold(good(keys)->source, address));
+    address[15] = 8;
+    assert_false(networks_hold(good(keys)->source, address));
+    keys_free(keys);
+
+    static const struct {
+        const char *rest, *what;
+    } wrong[] = {
+        { " hook=Telegram", "hook is not a name of a-z 0-9 _" },
+        { " hook=a,b", "hook is not a name of a-z 0-9 _" },
+        { " source=example.org", "source is not a comma list of addresses and networks" },
+        { " source=10.0.0.1/8", "source is not a comma list of addresses and networks" },
+        { " source=10.0.0.1 source=10.0.0.2", "an attribute is given twice" },
+        { " source=10.0.0.1 color=red", "an attribute has an unknown name" },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char file[1024];
+        int n = snprintf(file, sizeof file, HEAD WHO "%s\n", wrong[i].rest);
+        struct keys_error error = { 0, NULL };
+        assert_null(keys_parse(file, (size_t)n, &error));
+        assert_int_equal(error.line, 1);
+        assert_string_equal(error.what, wrong[i].what);
+    }
 }
 
 static void moments_are_read_as_the_calendar_says(void **state)
@@ -182,6 +220,12 @@ static void every_wrong_line_is_named(void **state)
         { HEAD "subject=a roles=staff region=99999999999999999999", "region" },
         { HEAD WHO " body=", "body" },
         { HEAD WHO " body=a,b", "body" },
+        { HEAD WHO " scopes=", "scopes" },
+        { HEAD WHO " scopes=a,,b", "scopes" },
+        { HEAD WHO " scopes=,a", "scopes" },
+        { HEAD WHO " scopes=a,", "scopes" },
+        { HEAD WHO " scopes=a\"b", "scopes" },
+        { HEAD WHO " scopes=a scopes=b", "twice" },
         { HEAD WHO " rate=1", "rate" },
         { HEAD WHO " rate=0r/s", "rate" },
         { HEAD WHO " burst=0 rate=1r/s", "burst" },
@@ -357,6 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_says_all_there_is),
+        cmocka_unit_test(a_key_may_open_a_hook_and_be_bound_to_networks),
         cmocka_unit_test(moments_are_read_as_the_calendar_says),
         cmocka_unit_test(comments_blanks_and_crlf_are_no_keys),
         cmocka_unit_test(every_wrong_line_is_named),

@@ -313,6 +313,32 @@ static void a_refusal_at_the_last_moment_charges_nobody(void **state)
     munmap(memory, 4096);
 }
 
+static void a_peek_tells_and_charges_nothing(void **state)
+{
+    (void)state;
+    void *memory = shared(4096);
+    struct limits *table = new_table(memory, 4096);
+    struct limits_rate rate = { SECOND, 3 };
+    struct limits_charge c[2] = { charge_of(table, "a", 1, rate, 2),
+                                  charge_of(table, "b", 2, rate, 1) };
+    for (int i = 0; i < 5; i++) {
+        assert_true(limits_peek(c, 2, BEGAN));
+        assert_int_equal(c[0].remaining, 3);
+        assert_int_equal(c[0].full, 0);
+    }
+    assert_int_equal(limits_owing(table, BEGAN), 0);
+    assert_true(limits_decide(c, 1, BEGAN));
+    assert_false(limits_peek(c, 2, BEGAN));
+    assert_true(c[0].refused);
+    assert_int_equal(c[0].remaining, 1);
+    assert_int_equal(c[0].retry, SECOND);
+    assert_false(c[1].refused);
+    assert_int_equal(c[1].remaining, 3);
+    assert_int_equal(limits_owing(table, BEGAN), 1);
+    assert_true(limits_peek(c, 2, BEGAN + SECOND));
+    munmap(memory, 4096);
+}
+
 static void retry_is_true_to_the_nanosecond(void **state)
 {
     (void)state;
@@ -818,6 +844,7 @@ int main(void)
         cmocka_unit_test(the_table_decides_as_the_plain_rule),
         cmocka_unit_test(all_are_charged_or_none),
         cmocka_unit_test(a_refusal_at_the_last_moment_charges_nobody),
+        cmocka_unit_test(a_peek_tells_and_charges_nothing),
         cmocka_unit_test(retry_is_true_to_the_nanosecond),
         cmocka_unit_test(a_clock_that_goes_back_forgives_nothing),
         cmocka_unit_test(a_table_outlives_its_time),

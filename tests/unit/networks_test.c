@@ -1,4 +1,5 @@
-// Sets of addresses: what is one and what is not, and that an address is found if and only if a network of the text holds it.
+// Sets of addresses: what is one and what is not, and that an address is found if and only if a
+// network of the text holds it.
 // sources: ngx_module/networks.c
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,7 +66,8 @@ static void an_address_is_in_its_networks_only(void **state)
         { "10.0.0.1\n10.0.0.3\n", "10.0.0.2", 0 },
         /* the wide one comes first and holds the narrow one */
         { "10.0.0.0/8\n10.1.0.0/16\n", "10.200.0.1", 1 },
-        { "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\n::\n", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1 },
+        { "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff\n::\n",
+          "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1 },
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         if (holds(cases[i].text, cases[i].address) != cases[i].in) {
@@ -89,9 +91,23 @@ static void what_is_none_is_refused_with_its_line(void **state)
 {
     (void)state;
     static const char *const lines[] = {
-        "10.0.0.1/33",   "10.0.0.0/-1",    "10.0.0.0/",     "10.0.0.0/08", "10.0.0",         "10.0.0.256",
-        "2001:db8::/129", "2001:db8::g",   "10.0.0.1 10.0.0.2", "example.org", "10.0.0.0/8/8",  "/8",
-        "10.0.0.1/8",    "2001:db8::1/64", "010.0.0.1",     "10.0.0.0/0x8", "1",
+        "10.0.0.1/33",
+        "10.0.0.0/-1",
+        "10.0.0.0/",
+        "10.0.0.0/08",
+        "10.0.0",
+        "10.0.0.256",
+        "2001:db8::/129",
+        "2001:db8::g",
+        "10.0.0.1 10.0.0.2",
+        "example.org",
+        "10.0.0.0/8/8",
+        "/8",
+        "10.0.0.1/8",
+        "2001:db8::1/64",
+        "010.0.0.1",
+        "10.0.0.0/0x8",
+        "1",
         "1234:5678:9abc:def0:1234:5678:9abc:def0/128000000000000000000000",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -126,7 +142,9 @@ static void a_list_has_commas(void **state)
     assert_false(networks_hold(networks, address));
     networks_free(networks);
 
-    static const char *const bad[] = { "", ",", "10.0.0.1,", ",10.0.0.1", "10.0.0.1, 10.0.0.2", "10.0.0.1#" };
+    static const char *const bad[] = {
+        "", ",", "10.0.0.1,", ",10.0.0.1", "10.0.0.1, 10.0.0.2", "10.0.0.1#"
+    };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         if (networks_parse_list(bad[i], strlen(bad[i])) != NULL) {
             fail_msg("\"%s\" is taken", bad[i]);
@@ -152,19 +170,27 @@ static void many_are_as_one_by_one(void **state)
             uint32_t first = ((uint32_t)rand() << 8 ^ (uint32_t)rand()) & ~mask & 0x0fffffff;
             plain[i].first = first;
             plain[i].last = first | mask;
-            n += (size_t)snprintf(text + n, sizeof text - n, "%u.%u.%u.%u/%d\n", first >> 24, first >> 16 & 255, first >> 8 & 255, first & 255, bits);
+            n += (size_t)snprintf(text + n, sizeof text - n, "%u.%u.%u.%u/%d\n", first >> 24,
+                                  first >> 16 & 255, first >> 8 & 255, first & 255, bits);
         }
         struct networks_error error;
         struct networks *networks = networks_parse(text, n, &error);
         assert_non_null(networks);
         for (int i = 0; i < ASKED; i++) {
-            uint32_t ip = i % 2 ? ((uint32_t)rand() << 8 ^ (uint32_t)rand()) & 0x0fffffff
-                                : (rand() % 2 ? plain[rand() % NETWORKS].last + (uint32_t)(rand() % 2) : plain[rand() % NETWORKS].first - (uint32_t)(rand() % 2));
+            uint32_t ip =
+                i % 2 ? ((uint32_t)rand() << 8 ^ (uint32_t)rand()) & 0x0fffffff
+                      : (rand() % 2 ? plain[rand() % NETWORKS].last + (uint32_t)(rand() % 2)
+                                    : plain[rand() % NETWORKS].first - (uint32_t)(rand() % 2));
             int expected = 0;
             for (int k = 0; k < NETWORKS; k++) {
                 expected |= ip >= plain[k].first && ip <= plain[k].last;
             }
-            uint8_t address[16] = { [10] = 0xff, [11] = 0xff, [12] = (uint8_t)(ip >> 24), [13] = (uint8_t)(ip >> 16), [14] = (uint8_t)(ip >> 8), [15] = (uint8_t)ip };
+            uint8_t address[16] = { [10] = 0xff,
+                                    [11] = 0xff,
+                                    [12] = (uint8_t)(ip >> 24),
+                                    [13] = (uint8_t)(ip >> 16),
+                                    [14] = (uint8_t)(ip >> 8),
+                                    [15] = (uint8_t)ip };
             assert_int_equal(networks_hold(networks, address), expected);
         }
         networks_free(networks);

@@ -33,7 +33,8 @@ static struct tokens *table(void **memory, size_t size)
 static struct token a_token(const char *subject, int64_t until)
 {
     struct token token = { .until = until, .print = "the print of it" };
-    static const char *texts[TOKENS_TEXTS] = { "", "moderator analyst", "67", "mfc", "id-1" };
+    static const char *texts[TOKENS_TEXTS] = { "",    "moderator analyst", "67",
+                                               "mfc", "appeals:read",      "id-1" };
     for (int i = 0; i < TOKENS_TEXTS; i++) {
         token.text[i] = i == TOKENS_SUBJECT ? subject : texts[i];
         token.n[i] = strlen(token.text[i]);
@@ -109,7 +110,7 @@ static void what_is_too_long_is_not_kept(void **state)
     char subject[TOKENS_TEXT_MAX + 2];
     memset(subject, 'x', sizeof(subject));
     struct token token = a_token("", NOW + 10), found;
-    size_t rest = token.n[1] + token.n[2] + token.n[3] + token.n[4];
+    size_t rest = token.n[1] + token.n[2] + token.n[3] + token.n[4] + token.n[5];
     struct tokens_room room;
     bool evicted;
     uint64_t hash[2];
