@@ -34,6 +34,8 @@ static ngx_uint_t ngx_http_appeal_remembers(ngx_http_appeal_jwt_t *jwt,
     struct tokens_room *room, struct token *token);
 static ngx_uint_t ngx_http_appeal_remember_token(struct tokens *tokens,
     uint64_t hash[2], struct jws_identity *identity);
+static u_char *ngx_http_appeal_place(u_char *p, ngx_str_t *to,
+    struct jws_text *from);
 static ngx_int_t ngx_http_appeal_accept_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     struct jws_identity *identity);
@@ -106,7 +108,7 @@ ngx_http_appeal_find_bearer(ngx_http_request_t *r, ngx_str_t *token)
     ngx_list_part_t  *part;
     ngx_table_elt_t  *header;
 
-    static ngx_str_t  name = ngx_string("Authorization");
+    static ngx_str_t  name = ngx_string("authorization");
     static ngx_str_t  scheme = ngx_string("Bearer");
 
     n = 0;
@@ -118,8 +120,7 @@ ngx_http_appeal_find_bearer(ngx_http_request_t *r, ngx_str_t *token)
             value = &header[i].value;
 
             if (header[i].key.len != name.len
-                || ngx_strncasecmp(header[i].key.data, name.data, name.len)
-                   != 0
+                || ngx_memcmp(header[i].lowcase_key, name.data, name.len) != 0
                 || value->len < scheme.len
                 || ngx_strncasecmp(value->data, scheme.data, scheme.len) != 0
                 || (value->len > scheme.len
@@ -297,24 +298,36 @@ ngx_http_appeal_remember_token(struct tokens *tokens, uint64_t hash[2],
 }
 
 
+static u_char *
+ngx_http_appeal_place(u_char *p, ngx_str_t *to, struct jws_text *from)
+{
+    to->data = p;
+    to->len = from->n;
+
+    return from->n ? ngx_cpymem(p, from->p, from->n) : p;
+}
+
+
 static ngx_int_t
 ngx_http_appeal_accept_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     struct jws_identity *identity)
 {
-    if (ngx_http_appeal_copy(r->pool, &ctx->subject, identity->subject.p,
-                             identity->subject.n) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->roles, identity->roles.p,
-                                identity->roles.n) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->region, identity->region.p,
-                                identity->region.n) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->body, identity->body.p,
-                                identity->body.n) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->scope, identity->scopes.p,
-                                identity->scopes.n) != NGX_OK)
-    {
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, identity->subject.n + identity->roles.n
+                             + identity->region.n + identity->body.n
+                             + identity->scopes.n + 1);
+
+    if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    p = ngx_http_appeal_place(p, &ctx->subject, &identity->subject);
+    p = ngx_http_appeal_place(p, &ctx->roles, &identity->roles);
+    p = ngx_http_appeal_place(p, &ctx->region, &identity->region);
+    p = ngx_http_appeal_place(p, &ctx->body, &identity->body);
+    (void) ngx_http_appeal_place(p, &ctx->scope, &identity->scopes);
 
     if (ctx->region.len == 0) {
         ctx->region = alcf->region;
