@@ -557,6 +557,18 @@ static void names_and_keys_do_not_run_together(void **state)
     limits_hash(limits_create(other, 4096, (const uint8_t *)"fedcba9876543210", BEGAN), "ab", 2,
                 "c", 1, two);
     assert_memory_not_equal(one, two, sizeof one);
+    /* The halves make the whole; a key that reads like its policy does not undo it. */
+    uint64_t policy[2], key[2];
+    static const char *const names[] = { "ab", "policy", "" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i]);
+        limits_policy(table, names[i], n, policy);
+        limits_key(table, names[i], n, key);
+        assert_memory_not_equal(policy, key, sizeof key);
+        assert_true((policy[0] ^ key[0]) != 0 && (policy[1] ^ key[1]) != 0);
+        limits_hash(table, names[i], n, names[i], n, one);
+        assert_true(one[0] == (policy[0] ^ key[0]) && one[1] == (policy[1] ^ key[1]));
+    }
     munmap(memory, 4096);
     munmap(other, 4096);
 }
