@@ -80,6 +80,9 @@ static ngx_str_t  ngx_http_appeal_claim_names[NGX_HTTP_APPEAL_CLAIMS] = {
 static ngx_uint_t  ngx_http_appeal_tokens_tag;
 
 
+_Static_assert(JWS_TOKEN_MAX <= NHASH_MAX, "a token is hashed as a whole");
+
+
 /* How many tokens a request holds, at the first place that has any. */
 
 ngx_uint_t
@@ -122,7 +125,9 @@ ngx_http_appeal_find_bearer(ngx_http_request_t *r, ngx_str_t *token)
             if (header[i].key.len != name.len
                 || ngx_memcmp(header[i].lowcase_key, name.data, name.len) != 0
                 || value->len < scheme.len
-                || ngx_strncasecmp(value->data, scheme.data, scheme.len) != 0
+                || (ngx_memcmp(value->data, scheme.data, scheme.len) != 0
+                    && ngx_strncasecmp(value->data, scheme.data, scheme.len)
+                       != 0)
                 || (value->len > scheme.len
                     && value->data[scheme.len] != ' '
                     && value->data[scheme.len] != '\t'))
@@ -258,12 +263,16 @@ ngx_http_appeal_remembers(ngx_http_appeal_jwt_t *jwt, struct tokens *tokens,
     ngx_str_t *text, uint64_t hash[2], struct tokens_room *room,
     struct token *token)
 {
+    u_char  key[SIPHASH_KEY_SIZE];
+
     if (!jwt->has_memory_key) {
-        tokens_policy(tokens, jwt->text.data, jwt->text.len, jwt->memory_key);
+        tokens_policy(tokens, jwt->text.data, jwt->text.len, key);
+        nhash_init(&jwt->memory_key, key);
+        ngx_explicit_memzero(key, sizeof(key));
         jwt->has_memory_key = 1;
     }
 
-    siphash128(jwt->memory_key, text->data, text->len, hash);
+    nhash(&jwt->memory_key, text->data, text->len, hash);
 
     return tokens_find(tokens, hash, ngx_time(), room, token);
 }

@@ -14,6 +14,7 @@
 #include "keys.h"
 #include "limits.h"
 #include "networks.h"
+#include "nhash.h"
 #include "problem.h"
 #include "ratelimit.h"
 #include "revoked.h"
@@ -115,7 +116,7 @@ typedef struct {
 
     /* a worker's own */
 
-    u_char                         memory_key[SIPHASH_KEY_SIZE];
+    struct nhash                   memory_key;
     unsigned                       has_memory_key:1;
 } ngx_http_appeal_jwt_t;
 
