@@ -617,8 +617,8 @@ limits_peek(struct limits_charge *charges, size_t n, int64_t now)
 bool
 limits_decide(struct limits_charge *charges, size_t n, int64_t now)
 {
-    size_t        i;
-    struct place  places[LIMITS_PER_DECISION];
+    struct place           places[LIMITS_PER_DECISION], *place;
+    struct limits_charge  *charge;
 
     /* look first: a request that one limit refuses must not stand in the way
      * of others at the rest, not even for a moment */
@@ -628,13 +628,17 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
         return false;
     }
 
-    for (i = 0; i < n; i++) {
-        if (change(&charges[i], &places[i])) {
+    place = places;
+
+    for (charge = charges; charge < charges + n; charge++, place++) {
+        if (change(charge, place)) {
             continue;
         }
 
-        while (i--) {
-            give_back(&charges[i], &places[i]);
+        while (charge > charges) {
+            charge--;
+            place--;
+            give_back(charge, place);
         }
 
         none_charged(charges, n);

@@ -253,14 +253,12 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
     limit = alcf->limits->elts;
     last = limit + alcf->limits->nelts;
+    charge = q->charges;
 
     for ( /* void */ ; limit < last; limit++) {
         if (!ngx_http_appeal_concerns(ctx, limit, whose)) {
             continue;
         }
-
-        charge = limit->dry_run ? &q->dry_charges[q->ndry]
-                                : &q->charges[q->n];
 
         rc = ngx_http_appeal_ask(r, ctx, limit, q, charge);
 
@@ -273,12 +271,16 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         }
 
         if (limit->dry_run) {
+            q->dry_charges[q->ndry] = *charge;
             q->dry[q->ndry++] = limit;
-
-        } else {
-            q->asked[q->n++] = limit;
+            continue;
         }
+
+        q->asked[charge - q->charges] = limit;
+        charge++;
     }
+
+    q->n = charge - q->charges;
 
     return NGX_OK;
 }
