@@ -676,7 +676,7 @@ limits_owing(const struct limits *table, int64_t now)
 
     /* a keyed hash spreads the keys: the other lines are like these */
 
-    return n * table->nlines / lines;
+    return lines == table->nlines ? n : n * table->nlines / lines;
 }
 
 

@@ -23,6 +23,7 @@
 typedef struct {
     ngx_str_t                   label[NGX_HTTP_APPEAL_METRIC_LABELS];
     uint64_t                    value;
+    unsigned                    labels_only:1;  /* a dear value is not asked */
 } ngx_http_appeal_sample_t;
 
 
@@ -392,6 +393,7 @@ ngx_http_appeal_metrics_len(ngx_http_appeal_main_conf_t *amcf)
     ngx_http_appeal_sample_t   sample;
 
     len = sizeof("{}\n") - 1;
+    sample.labels_only = 1;
 
     for (metric = ngx_http_appeal_metrics_table; metric->name; metric++) {
         len += NGX_HTTP_APPEAL_METRIC_LEN + 2 * ngx_strlen(metric->name)
@@ -452,6 +454,8 @@ ngx_http_appeal_write_prometheus(ngx_http_appeal_main_conf_t *amcf, u_char *p,
     ngx_http_appeal_metric_t  *metric;
     ngx_http_appeal_sample_t   sample;
 
+    sample.labels_only = 0;
+
     for (metric = ngx_http_appeal_metrics_table; metric->name; metric++) {
         for (n = 0; metric->get(amcf, metric, n, &sample) == NGX_OK; n++) {
             if (n == 0) {
@@ -481,6 +485,8 @@ ngx_http_appeal_write_json(ngx_http_appeal_main_conf_t *amcf, u_char *p,
     ngx_uint_t                 i, n;
     ngx_http_appeal_metric_t  *metric;
     ngx_http_appeal_sample_t   sample;
+
+    sample.labels_only = 0;
 
     *p++ = '{';
 
@@ -699,8 +705,9 @@ ngx_http_appeal_get_memory_held(ngx_http_appeal_main_conf_t *amcf,
         return NGX_DONE;
     }
 
-    sample->value = tokens_held(ngx_http_appeal_memory_tokens(shm_zone),
-                                ngx_time());
+    sample->value = sample->labels_only ? 0
+                    : tokens_held(ngx_http_appeal_memory_tokens(shm_zone),
+                                  ngx_time());
 
     return NGX_OK;
 }
@@ -793,7 +800,8 @@ ngx_http_appeal_get_limit_owing(ngx_http_appeal_main_conf_t *amcf,
         return NGX_DONE;
     }
 
-    sample->value = limits_owing(table, ngx_http_appeal_now());
+    sample->value = sample->labels_only ? 0
+                    : limits_owing(table, ngx_http_appeal_now());
 
     return NGX_OK;
 }

@@ -631,16 +631,19 @@ ngx_int_t
 ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to, const char *from,
     size_t len)
 {
+    if (len == 0) {
+        ngx_str_set(to, "");
+        return NGX_OK;
+    }
+
     to->len = len;
-    to->data = ngx_pnalloc(pool, len + 1);
+    to->data = ngx_pnalloc(pool, len);
 
     if (to->data == NULL) {
         return NGX_ERROR;
     }
 
-    if (len > 0) {
-        ngx_memcpy(to->data, from, len);
-    }
+    ngx_memcpy(to->data, from, len);
 
     return NGX_OK;
 }

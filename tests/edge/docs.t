@@ -54,6 +54,16 @@ subtest 'nothing is left out' => sub {
     like $docs, qr/^\| \d+ \| `$_`/m, $_ for @reasons;
 };
 
+subtest 'tests that are named are there' => sub {
+    my ($table) = $docs =~ /^### RFC 8725, point by point\n(.*?)^##/ms;
+    my $units = text_of('tests/unit/jws_test.c');
+    my $edge = text_of('tests/edge/jwt.t');
+    my @named = $table =~ /\b([a-z]+(?:_[a-z0-9]+){2,})\b/g;
+    cmp_ok scalar @named, '>=', 15, 'there are names';
+    like $units, qr/^static void $_\(/m, $_ for grep { !/\Aappeal_/ } @named;
+    like $edge, qr/^subtest '$_'/m, $_ for $table =~ /"([^"]+)"/g;
+};
+
 my ($limits) = grep { /name=day/ } @examples;
 my ($http, $server) = $limits =~ /\A(.*?)^server \{\n.*?listen[^\n]*\n(.*)^\}/ms;
 $server =~ s/proxy_pass [^;]+;/try_files \/none \@ok;/g;

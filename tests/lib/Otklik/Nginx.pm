@@ -125,7 +125,7 @@ CONF
 # nginx itself is not built with the sanitizers that the module may need: their library comes first, and nginx's own pools are no leaks.
 sub environment {
     my ($asan) = `ldd '$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so'` =~ /libasan\S* => (\S+)/ or return ();
-    return (LD_PRELOAD => $asan, ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0');
+    return (LD_PRELOAD => join(' ', $asan, $ENV{LD_PRELOAD} // ()), ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0');
 }
 
 # The answer of nginx -t to a whole http block of somebody else's: (status, text).
