@@ -242,6 +242,7 @@ static void read_options(int argc, char **argv)
         { "seconds", required_argument, NULL, 's' },
         { "requests", required_argument, NULL, 'n' },
         { "addresses", required_argument, NULL, 'a' },
+        { "from", required_argument, NULL, 'f' },
         { "header", required_argument, NULL, 'h' },
         { "address", required_argument, NULL, 'i' },
         { "lines", required_argument, NULL, 'l' },
@@ -270,6 +271,9 @@ static void read_options(int argc, char **argv)
         case 'a':
             option.addresses = (uint64_t)number(optarg, 1, ADDRESSES_MAX);
             break;
+        case 'f':
+            next_address = (uint64_t)number(optarg, 0, ADDRESSES_MAX);
+            break;
         case 'i':
             option.address = optarg;
             break;
@@ -287,7 +291,7 @@ static void read_options(int argc, char **argv)
         errx(
             2,
             "usage: load [--address 127.0.0.1] --port N (--seconds S | --requests N) [--path /] [--connections 64] "
-            "[--pipeline 1] [--addresses N] [--header LINE] [--lines FILE]");
+            "[--pipeline 1] [--addresses N [--from N]] [--header LINE] [--lines FILE]");
     }
 }
 

@@ -278,7 +278,8 @@ publish(const struct place *place, uint64_t fingerprint, uint64_t generation)
     tag = place->at.tag;
 
     for ( ;; ) {
-        word = atomic_load_explicit(&place->at.entry->word, memory_order_acquire);
+        word = atomic_load_explicit(&place->at.entry->word,
+                                    memory_order_acquire);
 
         if (generation_of(word) != (generation & GENERATION_MASK)) {
             return;
@@ -400,8 +401,8 @@ give_back(const struct limits_charge *charge, struct place *place)
         time = time_of(place->at.word) - charge->rate.period * charge->cost;
         word = place->at.word;
 
-        if (atomic_compare_exchange_strong_explicit(&place->at.entry->word, &word,
-                word_of(time > 0 ? time : 0, generation_of(word)),
+        if (atomic_compare_exchange_strong_explicit(&place->at.entry->word,
+                &word, word_of(time > 0 ? time : 0, generation_of(word)),
                 memory_order_acq_rel, memory_order_acquire))
         {
             return;
@@ -559,29 +560,27 @@ look(struct limits_charge *charges, struct place *places, size_t n,
     int64_t now)
 {
     bool                   passed;
+    size_t                 i;
     int64_t                since;
-    struct place          *place;
     struct limits_charge  *charge;
 
     /* memory brings several lines in the time of one */
 
-    place = places;
-
-    for (charge = charges; charge < charges + n; charge++, place++) {
-        place->line = line_of(charge->table, charge->hash);
-        __builtin_prefetch(place->line, 1);
+    for (i = 0; i < n; i++) {
+        places[i].line = line_of(charges[i].table, charges[i].hash);
+        __builtin_prefetch(places[i].line, 1);
     }
 
     passed = true;
-    place = places;
 
-    for (charge = charges; charge < charges + n; charge++, place++) {
+    for (i = 0; i < n; i++) {
+        charge = &charges[i];
         since = now - charge->table->began;
-        place->now = since > 0 ? since : 0;
+        places[i].now = since > 0 ? since : 0;
 
-        find(charge->hash, place);
+        find(charge->hash, &places[i]);
 
-        if (!fits(charge, place->debt)) {
+        if (!fits(charge, places[i].debt)) {
             passed = false;
         }
     }
@@ -617,8 +616,8 @@ limits_peek(struct limits_charge *charges, size_t n, int64_t now)
 bool
 limits_decide(struct limits_charge *charges, size_t n, int64_t now)
 {
-    struct place           places[LIMITS_PER_DECISION], *place;
-    struct limits_charge  *charge;
+    size_t        i;
+    struct place  places[LIMITS_PER_DECISION];
 
     /* look first: a request that one limit refuses must not stand in the way
      * of others at the rest, not even for a moment */
@@ -628,17 +627,13 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
         return false;
     }
 
-    place = places;
-
-    for (charge = charges; charge < charges + n; charge++, place++) {
-        if (change(charge, place)) {
+    for (i = 0; i < n; i++) {
+        if (change(&charges[i], &places[i])) {
             continue;
         }
 
-        while (charge > charges) {
-            charge--;
-            place--;
-            give_back(charge, place);
+        while (i--) {
+            give_back(&charges[i], &places[i]);
         }
 
         none_charged(charges, n);

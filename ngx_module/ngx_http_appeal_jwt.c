@@ -29,6 +29,7 @@ static ngx_uint_t ngx_http_appeal_find_bearer(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_appeal_find_cookie(ngx_http_request_t *r,
     ngx_str_t *name, ngx_str_t *token);
 
+static struct jws_identity ngx_http_appeal_known(struct token *token);
 static ngx_uint_t ngx_http_appeal_remembers(ngx_http_appeal_jwt_t *jwt,
     struct tokens *tokens, ngx_str_t *text, uint64_t hash[2],
     struct tokens_room *room, struct token *token);
@@ -206,16 +207,7 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
     {
         ngx_http_appeal_count(counters->tokens_known);
 
-        identity.subject.p = token.text[TOKENS_SUBJECT];
-        identity.subject.n = token.n[TOKENS_SUBJECT];
-        identity.roles.p = token.text[TOKENS_ROLES];
-        identity.roles.n = token.n[TOKENS_ROLES];
-        identity.region.p = token.text[TOKENS_REGION];
-        identity.region.n = token.n[TOKENS_REGION];
-        identity.body.p = token.text[TOKENS_BODY];
-        identity.body.n = token.n[TOKENS_BODY];
-        identity.scopes.p = token.text[TOKENS_SCOPES];
-        identity.scopes.n = token.n[TOKENS_SCOPES];
+        identity = ngx_http_appeal_known(&token);
 
         ngx_str_set(&ctx->token, "known");
 
@@ -255,6 +247,28 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
     }
 
     return ngx_http_appeal_accept_token(r, ctx, alcf, &identity);
+}
+
+
+static struct jws_identity
+ngx_http_appeal_known(struct token *token)
+{
+    struct jws_identity  identity;
+
+    ngx_memzero(&identity, sizeof(struct jws_identity));
+
+    identity.subject.p = token->text[TOKENS_SUBJECT];
+    identity.subject.n = token->n[TOKENS_SUBJECT];
+    identity.roles.p = token->text[TOKENS_ROLES];
+    identity.roles.n = token->n[TOKENS_ROLES];
+    identity.region.p = token->text[TOKENS_REGION];
+    identity.region.n = token->n[TOKENS_REGION];
+    identity.body.p = token->text[TOKENS_BODY];
+    identity.body.n = token->n[TOKENS_BODY];
+    identity.scopes.p = token->text[TOKENS_SCOPES];
+    identity.scopes.n = token->n[TOKENS_SCOPES];
+
+    return identity;
 }
 
 

@@ -152,7 +152,7 @@ words_of(size_t bytes)
 }
 
 
-/* The hash of the token, which nobody else can know, is the key of the proof. */
+/* The hash of the token, which nobody else can know, keys the proof. */
 
 static void
 prove(const uint64_t *words, size_t n, uint64_t proof[2])
