@@ -38,8 +38,7 @@
 #define LINE_SIZE     64
 #define LINE_ENTRIES  4
 
-/* the policies of one key are in this many lines beside each other: so they
- * are on one page or two, which the processor finds faster than many */
+/* within so many lines are the policies of one key */
 #define NEIGHBOURS    32
 
 /* lines that limits_owing() looks at: 4 MB */
@@ -512,13 +511,20 @@ void
 limits_policy(const struct limits *table, const void *name, size_t n,
     uint64_t policy[2])
 {
-    uint64_t  low, secret[2];
+    uint64_t  secret[2];
 
     /* not the secret of the keys: one that reads like the name of its policy
      * would undo it */
 
     siphash128(table->secret, "policy", 6, secret);
     siphash128((const uint8_t *) secret, name, n, policy);
+}
+
+
+void
+limits_neighbour(const struct limits *table, uint64_t policy[2])
+{
+    uint64_t  low;
 
     /* line_of() multiplies the upper half by the number of lines: of that,
      * only as much as moves a key among its neighbours */
@@ -642,6 +648,52 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
     }
 
     return true;
+}
+
+
+void
+limits_raise(struct limits *table, const uint64_t hash[2], int64_t until,
+    int64_t now)
+{
+    int64_t        time;
+    uint64_t       generation, word;
+    struct place   place;
+
+    time = until - table->began;
+
+    if (until <= now || time > TIME_MAX) {
+        return;
+    }
+
+    place.line = line_of(table, hash);
+    place.now = now > table->began ? now - table->began : 0;
+
+    for ( ;; ) {
+        find(hash, &place);
+
+        if (time_of(place.at.word) >= time) {
+            return;
+        }
+
+        generation = generation_of(place.at.word) + !place.known;
+        word = place.at.word;
+
+        if (atomic_compare_exchange_strong_explicit(&place.at.entry->word,
+                &word, word_of(time, generation),
+                memory_order_acq_rel, memory_order_acquire))
+        {
+            break;
+        }
+    }
+
+    if (!place.known) {
+        if (owed(place.at.word, place.now) > 0) {
+            atomic_fetch_add_explicit(&table->evicted, 1,
+                                      memory_order_relaxed);
+        }
+
+        publish(&place, fingerprint_of(hash), generation);
+    }
 }
 
 

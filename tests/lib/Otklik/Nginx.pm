@@ -13,7 +13,7 @@ use IO::Socket::UNIX;
 use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_master nginx_keys nginx_dir new_key_line);
+our @EXPORT = qw(nginx_use nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_master nginx_keys nginx_dir new_key_line);
 
 # Tests say Russian words and dashes: their names go out as UTF-8.
 if ($INC{'Test/More.pm'}) {
@@ -23,8 +23,18 @@ if ($INC{'Test/More.pm'}) {
 
 my $dir = File::Temp->newdir('otklik-nginx-XXXXXX', TMPDIR => 1);
 my ($port, $master, $echo);
+my ($current, %others) = ('');
 my $owner = $$;
 my $json = JSON::PP->new->utf8->canonical;
+
+# Several at once: from here on all is about the one of that name, with a folder and a port of its own. The first has the name ''.
+sub nginx_use {
+    my ($name) = @_;
+    $others{$current} = [$dir, $port, $master, $echo];
+    $current = $name;
+    ($dir, $port, $master, $echo) = @{ delete $others{$name} // [File::Temp->newdir('otklik-nginx-XXXXXX', TMPDIR => 1)] };
+    return;
+}
 
 sub nginx_dir { return "$dir" }
 sub nginx_url { $port //= free_port(); return "http://127.0.0.1:$port" }
@@ -104,8 +114,11 @@ sub configuration {
     my $workers = $o{workers} // 1;
     my $main = $o{main} // '';
     my $daemon = $o{daemon} ? 'on' : 'off';
+    # What the sanitizers need, for the binary that takes over, too.
+    my %environment = environment();
+    my $environment = join '', map { "env $_; " } sort keys %environment;
     return <<"CONF";
-$main daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
+$main ${environment}daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
 events { worker_connections 512; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
@@ -218,15 +231,24 @@ sub nginx_get {
     return $answer;
 }
 
+sub stop {
+    kill 'TERM', grep { defined } $master, $echo;
+    waitpid $_, 0 for grep { defined } $master, $echo;
+    # One that a daemon's parent left to us is no child.
+    for (my $until = time + 5; $master && -d "/proc/$master" && time < $until;) { sleep 0.02 }
+    # A worker that died of itself, and a sanitizer's report, go to nginx's log: they must not be overlooked.
+    return 1 unless nginx_log() =~ /AddressSanitizer|runtime error|exited on signal (?!9\b)/;
+    print {*STDERR} nginx_log();
+    return 0;
+}
+
 END {
     if ($$ == $owner) {
         my $status = $?;
-        kill 'TERM', grep { defined } $master, $echo;
-        waitpid $_, 0 for grep { defined } $master, $echo;
-        # One that a daemon's parent left to us is no child.
-        for (my $until = time + 5; $master && -d "/proc/$master" && time < $until;) { sleep 0.02 }
-        # A worker that died of itself, and a sanitizer's report, go to nginx's log: they must not be overlooked.
-        if (nginx_log() =~ /AddressSanitizer|runtime error|exited on signal (?!9\b)/) { print {*STDERR} nginx_log(); $status ||= 1 }
+        for my $name ($current, keys %others) {
+            nginx_use($name) if $name ne $current;
+            $status ||= 1 unless stop();
+        }
         $? = $status;
     }
 }
