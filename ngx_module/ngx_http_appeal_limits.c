@@ -27,6 +27,7 @@ typedef struct {
     size_t                    address_len;
     struct limits            *table;       /* that address_hash is for */
     uint64_t                  address_hash[2];
+    ngx_uint_t                shared;      /* any of the zones is */
 
     ngx_uint_t                n;
     ngx_http_appeal_limit_t  *asked[LIMITS_PER_DECISION];
@@ -185,7 +186,7 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         if (!limits_decide(q.charges, q.n, now)) {
             *reason = PROBLEM_RATE_EXCEEDED;
 
-        } else {
+        } else if (q.shared) {
             for (i = 0; i < q.n; i++) {
                 ngx_http_appeal_tell(q.asked[i], &q.charges[i], &q.parts[i],
                                      now);
@@ -269,6 +270,7 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
     q->address_len = ngx_http_appeal_address(r, q->address);
     q->table = NULL;
+    q->shared = 0;
 
     limit = alcf->limits->elts;
     last = limit + alcf->limits->nelts;
@@ -362,10 +364,9 @@ ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit, ngx_http_appeal_questions_t *q,
     struct limits_charge *charge, ngx_http_appeal_part_t *part)
 {
-    uint64_t                *hash, key_hash[2];
-    ngx_int_t                rc;
-    ngx_str_t                key;
-    ngx_http_appeal_zone_t  *zone;
+    uint64_t   *hash, key_hash[2];
+    ngx_int_t   rc;
+    ngx_str_t   key;
 
     if (limit->condition != NULL) {
         rc = ngx_http_appeal_applies(r, limit->condition);
@@ -409,10 +410,9 @@ ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         }
     }
 
-    zone = limit->zone->data;
-
-    if (zone->deltas != NULL) {
-        ngx_http_appeal_share_part(zone, charge, part);
+    if (limit->shared) {
+        ngx_http_appeal_share_part(limit->zone->data, charge, part);
+        q->shared = 1;
     }
 
     charge->hash[0] = hash[0] ^ limit->hash[0];
@@ -1094,12 +1094,14 @@ ngx_http_appeal_init_limits(ngx_cycle_t *cycle)
         zone = limits[i]->zone->data;
 
         limits[i]->table = zone->table;
+        limits[i]->shared = zone->deltas != NULL;
+
         limits_policy(zone->table, limits[i]->name.data, limits[i]->name.len,
                       limits[i]->hash);
 
         /* other edges know a key by its hash, whatever their zones' size */
 
-        if (zone->deltas == NULL) {
+        if (!limits[i]->shared) {
             limits_neighbour(zone->table, limits[i]->hash);
         }
     }

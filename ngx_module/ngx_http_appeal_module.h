@@ -168,6 +168,7 @@ typedef struct {
     struct limits                 *table;       /* of the zone */
     uint64_t                       hash[2];     /* of the name in it */
     struct ratelimit               item;        /* of RateLimit-Policy */
+    unsigned                       shared:1;    /* the zone is */
     unsigned                       dry_run:1;
 } ngx_http_appeal_limit_t;
 
