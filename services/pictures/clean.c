@@ -99,15 +99,18 @@ static void on_closed(uv_handle_t *handle)
     }
 }
 
+static void close_one(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, on_closed);
+    }
+}
+
 static void close_all(struct clean *c)
 {
-    uv_handle_t *handles[] = { (uv_handle_t *)&c->process, (uv_handle_t *)&c->pipe,
-                               (uv_handle_t *)&c->clock };
-    for (size_t i = 0; i < sizeof handles / sizeof *handles; i++) {
-        if (!uv_is_closing(handles[i])) {
-            uv_close(handles[i], on_closed);
-        }
-    }
+    close_one((uv_handle_t *)&c->process);
+    close_one((uv_handle_t *)&c->pipe);
+    close_one((uv_handle_t *)&c->clock);
 }
 
 static void on_exit_(uv_process_t *process, int64_t status, int signal)

@@ -36,7 +36,9 @@ sub original { my ($id) = @_; return sprintf '%s/files/originals/90/%s/%s', $her
 sub cleaned { my ($id) = @_; return sprintf '%s/files/cleaned/90/%s/%s', $here, substr($id, 0, 6), $id }
 sub bytes_of { my ($path) = @_; open my $in, '<:raw', $path or die "$path: $!"; local $/ = undef; return scalar <$in> }
 sub sweep { return otklik('files', 'sweep', @_, { env => { OTKLIK_FILES => "$here/files" } }) }
-sub whole { my $run = sweep('--older', 0); return $run->{status} == 0 ? 'whole' : $run->{out} }
+# Files being cleaned are neither whole nor left over.
+sub settled { return wait_for(sub { sql("select count(*) from attachment where region_id = 90 and state = 'waiting'") eq '0' }, 90, 'pictures to have done their work') }
+sub whole { settled(); my $run = sweep('--older', 0); return $run->{status} == 0 ? 'whole' : $run->{out} }
 sub codes { my ($answer) = @_; return join ' ', map { "$_->{field} $_->{code}" } @{ $answer->{json}{errors} // [] } }
 
 my %picture = map { $_ => with_exif(picture($_, 320, 200), $_) } qw(jpg png webp heic);
@@ -399,6 +401,7 @@ subtest 'the database is away' => sub {
     sv('up', 'postgres');
     wait_for(sub { internal('/intake/health/ready')->{status} == 200 && internal('/pictures/health/ready')->{status} == 200 }, 30, 'the services');
     is send_raw($letter, $picture{jpg})->{status}, 201, 'it is taken now';
+    settled();
     sweep('--older', 0, '--repair');
     is whole(), 'whole', 'all is whole';
     is_deeply [map { $_->{state} } values %{ file_states($letter) }], ['ready'], 'and shown';
