@@ -106,8 +106,8 @@ enum otk_err fields_from_form(struct arena *a, const struct field *table, struct
 struct form_pair {
     struct str name, value;
 };
-/* The pairs of a form or a query string as they stand, for who must bear names of strangers; at most
- * MAX of them. OTK_OK; OTK_MALFORMED with *detail naming the place; OTK_TOO_LARGE: more pairs;
+/* The pairs of a form or a query string as they stand, for who must bear names of strangers; at
+ * most MAX of them. OTK_OK; OTK_MALFORMED with *detail naming the place; OTK_TOO_LARGE: more pairs;
  * OTK_INTERNAL when memory is out. */
 enum otk_err form_pairs(struct arena *a, struct str body, struct form_pair *pairs, size_t max,
                         size_t *n, struct str *detail, enum lang lang);

@@ -86,8 +86,8 @@ select json_build_object(
                     'text',
                     false,
                     case $2::text
-                        when 'en' then format('First answer: %s %s. Result: %s %s.', d.first_amount, u.first, d.final_amount, u.final)
-                        else format('Первый ответ: %s %s. Решение: %s %s.', d.first_amount, u.first, d.final_amount, u.final)
+                        when 'en' then format('First answer: %s %s; result: %s %s', d.first_amount, u.first, d.final_amount, u.final)
+                        else format('Первый ответ: %s %s; решение: %s %s', d.first_amount, u.first, d.final_amount, u.final)
                     end,
                     case $2::text when 'en' then 'For your information' else 'Для сведения' end,
                     '[]'
