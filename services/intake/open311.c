@@ -11,27 +11,33 @@ enum { WRONG_MAX = 32 };
 
 /* ---- answers */
 
-static void send_json(struct request *r, const struct open311 *o, int status, const char *root,
-                      struct str json)
+/* A refusal is XML where a list would be CSV. */
+static void send_as(struct request *r, const struct open311 *o, int status, const char *root,
+                    struct str json)
 {
-    if (o->json) {
-        reply_json(r, status, json);
-        return;
+    struct str body = json;
+    const char *type = "application/json; charset=utf-8";
+    if (o->format == OPEN311_CSV && status == 200) {
+        body = open311_csv(r->arena, json.p);
+        type = "text/csv; charset=utf-8; header=present";
+    } else if (o->format != OPEN311_JSON) {
+        body = open311_xml(r->arena, root, json.p);
+        type = "text/xml; charset=utf-8";
     }
-    struct str xml = open311_xml(r->arena, root, json.p);
-    if (xml.p == NULL) {
-        log_write(LOG_ERROR, r->request_id, "an answer of %zu bytes does not become XML", json.n);
+    if (body.p == NULL) {
+        log_write(LOG_ERROR, r->request_id, "an answer of %zu bytes does not become %s", json.n,
+                  type);
         reply_problem(r, OTK_INTERNAL, STR(""));
         return;
     }
-    reply(r, status, "text/xml; charset=utf-8", xml);
+    reply(r, status, type, body);
 }
 
 void open311_reply(struct request *r, const struct open311 *o, struct str json)
 {
     reply_header(r, "Cache-Control", STR("no-store"));
     reply_header(r, "Content-Language", str_of(language_tag(r->lang)));
-    send_json(r, o, 200, o->root, json);
+    send_as(r, o, 200, o->root, json);
 }
 
 /* GeoReport knows 400, 403 and 404; the rest is not the client's fault. 0: none of these. */
@@ -78,7 +84,7 @@ static void refuse_all(struct request *r, const struct open311 *o, int status,
     }
     reply_header(r, "Cache-Control", STR("no-store"));
     reply_header(r, "Content-Language", str_of(language_tag(r->lang)));
-    send_json(r, o, status, "errors", json);
+    send_as(r, o, status, "errors", json);
 }
 
 void open311_refuse(struct request *r, const struct open311 *o, enum otk_err err, struct str detail)
@@ -117,12 +123,20 @@ void open311_wrong_code(struct request *r, struct open311 *o, struct str field,
 
 /* ---- the address */
 
-/* Whether S is a format; the path of a collection ends with one, that of an item has one behind its
- * last dot. */
-static int is_format(struct str s, int *json)
+/* The path of a collection ends with a format, that of an item has one behind its last dot. CSV is
+ * for the list of requests only. */
+static int read_format(const struct request *r, struct str s, enum open311_format *format)
 {
-    *json = str_eq(s, STR("json"));
-    return *json || str_eq(s, STR("xml"));
+    static const struct str names[] = {
+        [OPEN311_XML] = STR("xml"), [OPEN311_JSON] = STR("json"), [OPEN311_CSV] = STR("csv")
+    };
+    for (int i = OPEN311_XML; i <= OPEN311_CSV; i++) {
+        if (str_eq(s, names[i]) && (i != OPEN311_CSV || r->route->ask == open311_requests)) {
+            *format = (enum open311_format)i;
+            return 0;
+        }
+    }
+    return -1;
 }
 
 static int read_address(struct request *r, struct open311 *o)
@@ -136,7 +150,7 @@ static int read_address(struct request *r, struct open311 *o)
     size_t n = collection ? 0 : (size_t)(dot - arg.p);
     o->id = (struct str){ arg.p, n };
     size_t skip = collection ? 0 : n + 1;
-    return is_format((struct str){ arg.p + skip, arg.n - skip }, &o->json) ? 0 : -1;
+    return read_format(r, (struct str){ arg.p + skip, arg.n - skip }, &o->format);
 }
 
 struct open311 *open311_begin(struct request *r)

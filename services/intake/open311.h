@@ -19,9 +19,11 @@ void open311_take(struct request *r);
 
 enum { OPEN311_PAIRS_MAX = 256 };
 
+enum open311_format { OPEN311_XML, OPEN311_JSON, OPEN311_CSV };
+
 /* A request of Open311; r->state. */
 struct open311 {
-    int json;                /* else XML */
+    enum open311_format format;
     struct str id;           /* of the path, without its format; empty without one */
     int region;              /* the jurisdiction */
     struct str own;          /* the client whose appeals are shown whole; empty: nobody */
@@ -38,7 +40,8 @@ struct open311 {
 /* Reads format, id and the query's pairs. NULL: it has been answered. */
 struct open311 *open311_begin(struct request *r);
 /* Reads the values of TABLE's rows and the jurisdiction out of the pairs; names of strangers and
- * empty values are passed over, and rows whose name begins with a control character. 0, or -1: it has been answered. Wrong values are in o->wrong. */
+ * empty values are passed over, and rows whose name begins with a control character. 0, or -1: it
+ * has been answered. Wrong values are in o->wrong. */
 int open311_read(struct request *r, struct open311 *o, const struct field *table);
 /* One more wrong field, with a sentence of ours; SENTENCE lives on. */
 void open311_wrong(struct request *r, struct open311 *o, struct str field, struct str sentence);
@@ -56,5 +59,7 @@ void open311_reply(struct request *r, const struct open311 *o, struct str json);
 /* JSON (a NUL behind it) as XML under ROOT, in the arena: the mapping of the specification's JSON
  * section. .p is NULL when memory is out or it is no JSON. */
 struct str open311_xml(struct arena *a, const char *root, const char *json);
+/* A list of requests in JSON (a NUL behind it) as CSV, in the arena. .p as above. */
+struct str open311_csv(struct arena *a, const char *json);
 
 #endif

@@ -113,9 +113,9 @@ static void on_answer(void *data, const struct db_result *result)
         open311_refuse(r, o, OTK_NOT_FOUND, o->missing);
         return;
     }
-    /* As XML it is made anew; as JSON it must outlive the result. */
+    /* As XML or CSV it is made anew; as JSON it must outlive the result. */
     struct str json = db_cell(result->res, 0, 0);
-    if (o->json) {
+    if (o->format == OPEN311_JSON) {
         json = arena_printf(r->arena, "%s\n", json.p);
     }
     if (json.p == NULL) {

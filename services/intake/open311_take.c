@@ -19,7 +19,7 @@
 #include "json.h"
 #include "language.h"
 #include "moment.h"
-#include "multipart.h"
+#include "form_parts.h"
 #include "open311.h"
 
 enum { MEDIA_MAX = 10, ATTRIBUTES_MAX = 64, ANSWER_MAX = 1000, KEY_LENGTH_MAX = 128 };
@@ -145,7 +145,7 @@ static int read_body(struct request *r, struct open311 *o)
     size_t room = OPEN311_PAIRS_MAX - o->npairs, n = 0;
     enum otk_err err = OTK_MEDIA_TYPE;
     if (is_type(r->content_type, "multipart/form-data")) {
-        err = multipart_pairs(r->content_type, r->body, pairs, room, &n, &file);
+        err = form_parts(r->content_type, r->body, pairs, room, &n, &file);
         if (err == OTK_MEDIA_TYPE) {
             detail = say(r, "media: файлы здесь пока не принимаются, пошлите их ссылкой media_url.",
                          "media: files are not taken here; send a link to them as media_url.");

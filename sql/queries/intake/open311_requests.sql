@@ -13,7 +13,7 @@ found as (
             a.id,
             o.own
         from appeal a
-        cross join lateral (select a.client = $3::text and a.client <> '') as o (own)
+        cross join lateral (select a.client = $3::text and a.client <> '' and a.auth = 'api_key') as o (own)
         where $4::text[] is not null
           and a.region_id = $1::smallint
           and a.number = any ($4::text[])
@@ -28,7 +28,7 @@ found as (
             a.id,
             o.own
         from appeal a
-        cross join lateral (select a.client = $3::text and a.client <> '') as o (own)
+        cross join lateral (select a.client = $3::text and a.client <> '' and a.auth = 'api_key') as o (own)
         cross join lateral (
             select
                 round(st_y(a.point)::numeric, case when o.own then 6 else 3 end)::float8,
@@ -68,7 +68,7 @@ found as (
             on a.region_id = e.region_id
             and a.id = e.appeal_id
             and a.last_seq = e.seq
-        cross join lateral (select a.client = $3::text and a.client <> '') as o (own)
+        cross join lateral (select a.client = $3::text and a.client <> '' and a.auth = 'api_key') as o (own)
         cross join lateral (
             select
                 round(st_y(a.point)::numeric, case when o.own then 6 else 3 end)::float8,

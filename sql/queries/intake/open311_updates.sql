@@ -17,7 +17,7 @@ found as (
     where e.region_id = $1::smallint
       and e.at >= to_timestamp($4::bigint / 1000000.0)
       and e.at < to_timestamp($5::bigint / 1000000.0)
-      and (a.status = 'routed' or (a.client = $3::text and a.client <> ''))
+      and (a.status = 'routed' or (a.client = $3::text and a.client <> '' and a.auth = 'api_key'))
     order by e.at, e.appeal_id, e.seq
     limit $6::integer
 )

@@ -3,7 +3,7 @@
  * Only fields: whoever sends a file is told so. Clients write boundaries quoted and bare, with = in
  * them, with a preamble, and with ends of line of their own behind the last field; all of these are
  * read. Bare line feeds are not: no client of HTTP sends them. */
-#include "multipart.h"
+#include "form_parts.h"
 
 #include <strings.h>
 
@@ -111,8 +111,8 @@ static int next_part(struct str *rest, struct str delimiter, struct part *part)
     return 1;
 }
 
-enum otk_err multipart_pairs(struct str content_type, struct str body, struct form_pair *pairs,
-                             size_t max, size_t *n, struct str *file)
+enum otk_err form_parts(struct str content_type, struct str body, struct form_pair *pairs,
+                        size_t max, size_t *n, struct str *file)
 {
     struct str boundary;
     char delimiter[4 + BOUNDARY_MAX] = "\r\n--";
