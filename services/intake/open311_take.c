@@ -172,7 +172,7 @@ static int read_body(struct request *r, struct open311 *o)
 static int attribute_code(struct str name, struct str *code)
 {
     static const struct str begin = STR("attribute[");
-    if (name.n <= begin.n || memcmp(name.p, begin.p, begin.n) != 0) {
+    if (name.n < begin.n || memcmp(name.p, begin.p, begin.n) != 0) {
         return 0;
     }
     struct str rest = { name.p + begin.n, name.n - begin.n };
