@@ -302,8 +302,8 @@ static int is_option(yajl_val definition, struct str value)
 {
     const char *path[] = { "values", NULL };
     yajl_val list = yajl_tree_get(definition, path, yajl_t_array);
-    for (size_t i = 0; list != NULL && i < YAJL_GET_ARRAY(list)->len; i++) {
-        const char *key = text_in(YAJL_GET_ARRAY(list)->values[i], "key");
+    for (size_t i = 0; YAJL_IS_ARRAY(list) && i < list->u.array.len; i++) {
+        const char *key = text_in(list->u.array.values[i], "key");
         if (key != NULL && str_eq(value, str_of(key))) {
             return 1;
         }
@@ -369,9 +369,9 @@ static int check_attributes(struct request *r, struct open311 *o, const struct t
     char why[64];
     yajl_val tree = yajl_tree_parse(definition, why, sizeof why);
     yajl_val list = yajl_tree_get(tree, (const char **)path, yajl_t_array);
-    int known = list != NULL;
-    for (size_t i = 0; known && i < YAJL_GET_ARRAY(list)->len; i++) {
-        check_attribute(r, o, t, YAJL_GET_ARRAY(list)->values[i]);
+    int known = YAJL_IS_ARRAY(list);
+    for (size_t i = 0; known && i < list->u.array.len; i++) {
+        check_attribute(r, o, t, list->u.array.values[i]);
     }
     yajl_tree_free(tree);
     return known ? 0 : -1;

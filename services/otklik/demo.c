@@ -25,43 +25,43 @@ static const struct table {
     const char *file;
     const char *what;
     enum otklik_query put;
+    int optional;        /* a folder may be without it */
     const char *unknown; /* what a name in the row may fail to be */
     const char *columns[COLUMNS];
-    int optional; /* a folder may be without it */
 } tables[] = {
     { "bodies.tsv",
       "bodies",
       QUERY_OTKLIK_PUT_BODY,
+      0,
       "municipality",
-      { "name_ru", "name_en", "centre", "municipality", NULL },
-      0 },
+      { "name_ru", "name_en", "centre", "municipality", NULL } },
     { "deadline_rules.tsv",
       "deadline rules",
       QUERY_OTKLIK_PUT_DEADLINE_RULE,
+      0,
       "",
       { "code", "name_ru", "name_en", "legal_class", "common", "first_amount", "first_unit",
-        "final_amount", "final_unit", NULL },
-      0 },
+        "final_amount", "final_unit", NULL } },
     { "themes.tsv",
       "themes",
       QUERY_OTKLIK_PUT_THEME,
+      0,
       "deadline rule",
       { "code", "object_ru", "object_en", "group_ru", "group_en", "name_ru", "name_en",
-        "deadline_rule", "keywords", NULL },
-      0 },
+        "deadline_rule", "keywords", NULL } },
     { "attributes.tsv",
       "attributes",
       QUERY_OTKLIK_PUT_ATTRIBUTE,
+      1,
       "theme",
       { "theme", "code", "position", "datatype", "required", "name_ru", "name_en", "hint_ru",
-        "hint_en", "options", NULL },
-      1 },
+        "hint_en", "options", NULL } },
     { "routing.tsv",
       "routing rules",
       QUERY_OTKLIK_PUT_ROUTING_RULE,
+      0,
       "municipality, theme or body",
-      { "municipality", "theme", "body", NULL },
-      0 },
+      { "municipality", "theme", "body", NULL } },
 };
 
 /* Stores every row of one table. */
