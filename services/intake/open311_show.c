@@ -3,6 +3,7 @@
  * Of an appeal the public sees what a body has taken on: theme, body, deadlines, the place to a
  * hundred metres. Text, typed address and exact place are the resident's words, which nobody has
  * read for publication; only the client that brought them gets them back. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -17,13 +18,14 @@
 
 #define SECOND ((int64_t)1000000)
 #define DAY (86400 * SECOND)
+#define METRES_A_DEGREE 110000.0 /* of latitude, at least */
 
 enum {
     PAGE_ROWS = 500,       /* of a page, at most and by default */
     ROWS_BEHIND = 100000,  /* what lies farther back is asked for by dates */
     SPAN_DAYS = 90,        /* of a question; the specification's bound */
-    UPDATES_DAYS = 31,     /* the same of a feed of changes … */
-    UPDATES_DEFAULT = 1,   /* … and what it shows unasked */
+    UPDATES_DAYS = 31,     /* the same of changes … */
+    UPDATES_DEFAULT = 1,   /* … and what a feed of them shows unasked */
     UPDATES_MAX = 10000,   /* rows of a feed */
     RADIUS_DEFAULT = 1000, /* m */
     RADIUS_MAX = 50000,    /* m */
@@ -403,10 +405,27 @@ static void send_query(struct request *r, const struct open311 *o, const char *p
     }
 }
 
+/* The box around a circle; cheap to look at before the circle itself. */
+static void box_of_circle(struct request *r, double lat, double lon, double radius,
+                          const char *box[4])
+{
+    double degrees = radius / METRES_A_DEGREE, narrow = cos(lat * M_PI / 180);
+    double wide = narrow > degrees / 90 ? degrees / narrow : 360;
+    box[0] = arena_printf(r->arena, "%.9f", lon - wide).p;
+    box[1] = arena_printf(r->arena, "%.9f", lat - degrees).p;
+    box[2] = arena_printf(r->arena, "%.9f", lon + wide).p;
+    box[3] = arena_printf(r->arena, "%.9f", lat + degrees).p;
+}
+
 static void by_place(struct request *r, struct open311 *o, const char *params[PARAMS])
 {
-    (void)read_bbox(r, o, &params[P_WEST]);
+    int boxed = read_bbox(r, o, &params[P_WEST]);
     if (given(o, Q_LAT) && given(o, Q_LONG)) {
+        double radius = given(o, Q_RADIUS) ? o->values[Q_RADIUS].d.number : RADIUS_DEFAULT;
+        if (!boxed) {
+            box_of_circle(r, o->values[Q_LAT].d.number, o->values[Q_LONG].d.number, radius,
+                          &params[P_WEST]);
+        }
         params[P_LAT] = o->values[Q_LAT].d.text.p;
         params[P_LON] = o->values[Q_LONG].d.text.p;
         params[P_RADIUS] =
@@ -414,7 +433,7 @@ static void by_place(struct request *r, struct open311 *o, const char *params[PA
     }
 }
 
-/* Without dates the last 90 days; by updates whatever was changed then, however old. */
+/* Without dates the last 90 days; by updates whatever was changed in a month, however old. */
 static void by_time(struct request *r, struct open311 *o, const char *params[PARAMS])
 {
     int updates = given(o, Q_AFTER) || given(o, Q_BEFORE);
@@ -424,7 +443,7 @@ static void by_time(struct request *r, struct open311 *o, const char *params[PAR
         read_span(r, o, Q_START, Q_END, list_fields, SPAN_DAYS, &received);
     }
     if (updates) {
-        read_span(r, o, Q_AFTER, Q_BEFORE, list_fields, SPAN_DAYS, &updated);
+        read_span(r, o, Q_AFTER, Q_BEFORE, list_fields, UPDATES_DAYS, &updated);
         params[P_UPDATED_FROM] = number_text(r, updated.from);
         params[P_UPDATED_TO] = number_text(r, updated.to);
     }

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Encode qw(decode_utf8);
 use Test::More;
+use Otklik::Command;
 use Otklik::OpenAPI;
 use Otklik::Test;
 use XML::LibXML;
@@ -460,10 +461,51 @@ subtest 'when the database is away' => sub {
     pass 'and back';
 };
 
+subtest 'who asks too often' => sub {
+    for my $format (qw(json xml)) {
+        my $answer;
+        # Behind the last page the database is not asked.
+        for (1 .. 300) { $answer = get("$base/requests.$format?page=1000000"); last if $answer->{status} != 200 }
+        is $answer->{status}, 429, 'is told so';
+        ok $answer->{headers}{'retry-after'}, 'and when to come again';
+        is $format eq 'xml' ? as_data(xml_of($answer, 'errors'))->[0]{code} : $answer->{json}[0]{code}, '429', "in the protocol's form";
+        holds('postRequest', $answer) if $format eq 'json';
+    }
+    is get("$base/requests.json?page=1000000", key => $key)->{status}, 200, 'who has a key is not asked to wait';
+};
+
+subtest 'the catalogue of attributes' => sub {
+    my $from = test_dir() . '/app/share/otklik/demo';
+    my $dir = scratch() . '/catalogue';
+    system('cp', '-R', $from, $dir) == 0 or die "cp: $?";
+    my $head = "theme\tcode\tposition\tdatatype\trequired\tname_ru\tname_en\thint_ru\thint_en\toptions\n";
+    my $load = sub { write_file("$dir/attributes.tsv", $head . join '', map { join("\t", @$_) . "\n" } @_); return otklik('demo', 'load', '--dir', $dir) };
+    my $all = sub { return sql('select string_agg(a::text, chr(10) order by a.theme_id, a.code) from theme_attribute a') };
+    my $before = $all->();
+    my @wrong = (['an unknown theme', qr/attributes\.tsv:2: names a theme that is not known/, ['none.such', 11, 1, 'string', 'no', 'Что?', '', '', '', '']],
+        ['a code that is kept', qr/attributes\.tsv:2: /, ['road.pothole', 1, 1, 'string', 'no', 'Что?', '', '', '', '']],
+        ['a type that there is not', qr/attributes\.tsv:2: /, ['road.pothole', 11, 1, 'color', 'no', 'Что?', '', '', '', '']],
+        ['a list without options', qr/attributes\.tsv:2: /, ['road.pothole', 11, 1, 'singlevaluelist', 'no', 'Что?', '', '', '', '']]);
+    for my $case (@wrong) {
+        my ($name, $said, $row) = @$case;
+        my $run = $load->($row);
+        isnt $run->{status}, 0, "$name is refused";
+        like $run->{err}, $said, 'with its place';
+        is $all->(), $before, 'and nothing is changed';
+    }
+    my $good = $load->(['heat.cold', 'flat_number', 1, 'string', 'yes', 'Номер квартиры', '', 'Цифрами', '', '']);
+    is $good->{status}, 0, 'a good one is taken' or diag $good->{err};
+    my ($asked) = @{ get("$base/services/heat.cold.json", lang => 'en')->{json}{attributes} };
+    is_deeply [@{$asked}{qw(code required description datatype_description)}], ['flat_number', JSON::PP::true(), 'Номер квартиры', 'Цифрами'], 'and asked, in Russian where there is no English';
+    sql("delete from theme_attribute where code = 'flat_number'");
+    unlink "$dir/attributes.tsv";
+    is otklik('demo', 'load', '--dir', $dir)->{status}, 0, 'a folder may be without';
+};
+
 subtest 'the document' => sub {
     for my $id (sort keys %operation) {
         for my $status (sort keys %{ $operation{$id}{responses} }) {
-            next if $status =~ /\A(?:413|429|503)\z/;
+            next if $status =~ /\A(?:413|503)\z/;
             ok $seen{$id}{$status}, "$id: $status was seen";
         }
     }
