@@ -17,6 +17,8 @@ T =
 NAME =
 DATA =
 SECONDS = 60
+# make test-nginx: a tree of the sources of another nginx; without it Debian's.
+NGINX_SOURCES =
 
 BUILD = $(if $(SAN),build-san,build)
 CC = gcc
@@ -45,8 +47,10 @@ QUERY_HEADERS = $(patsubst %,$(BUILD)/gen/%_queries.h,$(QUERIES))
 MODULE = $(if $(wildcard ngx_module/config),$(BUILD)/ngx_module/ngx_http_appeal_module.so)
 UNIT_SOURCES = $(wildcard tests/unit/*_test.c)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
+BENCH_SOURCES = $(wildcard bench/*.c)
+BENCH_TOOLS = $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
 
-.PHONY: all help programs module unit-tests install run stop status test fresh bench fuzz lint clean
+.PHONY: all help programs module unit-tests bench-tools install run stop status test test-nginx fresh bench fuzz lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -54,12 +58,14 @@ all: programs module
 programs: $(BINARIES)
 module: $(MODULE)
 unit-tests: $(UNIT_TESTS)
+bench-tools: $(BENCH_TOOLS)
 
 help:
 	@echo 'make                     build into build/ (SAN=1: with sanitizers, into build-san/)'
 	@echo 'make run [PORT=8080]     install what is missing, build, start everything under var/'
 	@echo 'make stop                stop it; make status: what runs'
 	@echo 'make test [T=tests/edge] all tests, or one folder or file, in a throw-away place'
+	@echo 'make test-nginx          the edge on an nginx with sanitizers, from Debian'\''s sources or [NGINX_SOURCES=DIR]'
 	@echo 'make fresh               both of the above in a minimal Debian root'
 	@echo 'make lint [FIX=1]        static checks (FIX=1 formats C first)'
 	@echo 'make bench NAME=intake [DATA=FILE]'
@@ -121,6 +127,17 @@ $(call objects,$1): INCLUDES += $(addprefix -iquote ,$(sort $(dir $(shell sed -n
 endef
 $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_rules,$t)))
 
+# ---- what benchmarks need in C, by the same lines
+
+# $1 source
+define bench_rules
+$(patsubst bench/%.c,$(BUILD)/bench/%,$1): $(call objects,$1 $(shell sed -n 's:^// sources\: *::p;10q' $1))
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(shell sed -n 's:^// libs\: *::p;10q' $1)
+$(call objects,$1): INCLUDES += $(addprefix -iquote ,$(sort $(dir $(shell sed -n 's:^// sources\: *::p;10q' $1))))
+endef
+$(foreach b,$(BENCH_SOURCES),$(eval $(call bench_rules,$b)))
+
 # ---- fuzzers: libFuzzer with both sanitizers; the first lines name what is linked, as above
 
 # $1 source
@@ -156,14 +173,19 @@ test:
 	@$(MAKE) --silent all unit-tests
 	@BUILD=$(BUILD) tests/run $(T)
 
+test-nginx:
+	@scripts/packages run build test
+	@$(MAKE) --silent all
+	@BUILD=$(BUILD) scripts/test-nginx $(NGINX_SOURCES)
+
 fresh:
 	@scripts/packages fresh
 	@scripts/fresh
 
 bench:
-	@test -n '$(NAME)' || { echo 'make bench NAME=… : one of' $(notdir $(wildcard bench/*)) >&2; exit 2; }
+	@test -n '$(NAME)' || { echo 'make bench NAME=… : one of' $(filter-out %.c %.lua,$(notdir $(wildcard bench/*))) >&2; exit 2; }
 	@scripts/packages run build bench
-	@$(MAKE) --silent all
+	@$(MAKE) --silent all bench-tools
 	@BUILD=$(BUILD) DATA='$(DATA)' 'bench/$(NAME)' $(DATA)
 
 # What it finds stays in BUILD/fuzz/NAME.corpus for the next time; an input that fails is named and kept.

@@ -130,6 +130,7 @@ subtest 'discovery' => sub {
     is get($_->{url} =~ s/\Q$ENV{OTKLIK_URL}\E//r . '/services.json')->{status}, 200, "$_->{type}: is there" for @{ $found->{endpoints} };
     like $found->{contact}, qr/Центр управления регионом/, 'a contact';
     is get('/open311/discovery.json', lang => 'en')->{json}{endpoints}[0]{specification}, 'http://wiki.open311.org/GeoReport_v2', 'the specification';
+    refused('discover', 403, '/open311/discovery', key => 'wrong');
     is get("/open311/v2//services.json")->{status}, 200, 'an endpoint with a slash at its end will do';
 };
 
