@@ -1,6 +1,6 @@
 -- Appeals as Open311 shows them: a client's own with what it wrote, those of others once a body has them, without text, typed address and
 -- exact place. Three ways to find them, one of which runs: by numbers (appeal_by_number, a probe in each partition), by time of reception
--- (primary key of appeal, backwards, only the partitions of that time), by time of the last event (appeal_event_by_time). 100 rows in 6 ms.
+-- (primary key of appeal, backwards, only the partitions of that time), by time of the last event (appeal_event_by_time). 100 of 100,000 in 20 ms, one by its number in 2 ms.
 -- Filters by place look at the place that is shown, so that nobody finds out the exact one by asking again and again; a box a little larger
 -- goes before, since rounding costs more than all the rest.
 -- requests is null when the region has no services: no such jurisdiction.
@@ -83,6 +83,7 @@ found as (
                 round(st_x(a.point)::numeric, case when o.own then 6 else 3 end)::float8
         ) as p (lat, lon)
         where $4::text[] is null
+          and $9::bigint is not null
           and e.region_id = $1::smallint
           and e.at >= to_timestamp($9::bigint / 1000000.0)
           and e.at < to_timestamp($10::bigint / 1000000.0)

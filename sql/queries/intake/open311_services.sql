@@ -1,4 +1,4 @@
--- The services of Open311: the active themes of a region; null when it has none. theme (region_id, …), whole; 0.4 ms for 40 themes.
+-- The services of Open311: the active themes of a region; null when it has none. theme (region_id, …), whole; 1.9 ms over HTTP for 37 themes.
 -- $1 region, $2 language
 select json_agg(
     json_build_object(

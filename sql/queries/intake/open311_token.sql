@@ -1,4 +1,4 @@
--- The number that belongs to the id of an appeal, which is what this server takes for a token. Primary key of appeal; 0.1 ms.
+-- The number that belongs to the id of an appeal, which is what this server takes for a token. Primary key of appeal; 1.6 ms over HTTP.
 -- $1 region, $2 subject of the client's own appeals ('': none), $3 id
 select json_build_array(json_build_object('service_request_id', a.number, 'token', a.id))::text as token
 from appeal a

@@ -1,5 +1,5 @@
 -- What happened to appeals in a span of time, for whoever keeps copies of them; of those that Open311 shows at all. appeal_event_by_time,
--- then the primary key of appeal; 1,000 events in 14 ms. updates is null when the region has no services: no such jurisdiction.
+-- then the primary key of appeal; 700 events in 12 ms over HTTP. updates is null when the region has no services: no such jurisdiction.
 -- $1 region, $2 language, $3 subject of the client's own appeals ('': none), $4 from, $5 before (microseconds UTC), $6 how many at most
 with
 found as (
