@@ -11,6 +11,8 @@ struct intake {
     struct batch *batch;
     struct pages *pages;
     struct forget *forget;
+    const char
+        *url; /* OTKLIK_URL: where the public finds us, without a slash at the end; "" if not set */
 };
 
 static inline struct intake *intake_of(const struct request *r)

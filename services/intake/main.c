@@ -6,6 +6,7 @@
 #include "intake.h"
 #include "intake_queries.h"
 #include "log.h"
+#include "open311.h"
 #include "pages.h"
 #include "submit.h"
 #include "themes.h"
@@ -41,6 +42,16 @@ static const struct route routes[] = {
       .ask = track_show,
       .invalid = track_invalid,
       .late = track_late },
+    { .method = METHOD_GET, .path = "/open311/discovery.{format}", .ask = open311_discovery },
+    { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
+    { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
+    { .method = METHOD_GET, .path = "/open311/v2/requests.{format}", .ask = open311_requests },
+    { .method = METHOD_POST, .path = "/open311/v2/requests.{format}", .ask = open311_take },
+    { .method = METHOD_GET, .path = "/open311/v2/requests/{id}", .ask = open311_request },
+    { .method = METHOD_GET, .path = "/open311/v2/tokens/{token}", .ask = open311_token },
+    { .method = METHOD_GET,
+      .path = "/open311/v2/servicerequestupdates.{format}",
+      .ask = open311_updates },
     { .path = NULL },
 };
 
@@ -58,6 +69,7 @@ static int start(struct service *s)
         log_write(LOG_ERROR, STR(""), "memory is out at the start");
         return -1;
     }
+    intake.url = getenv("OTKLIK_URL") == NULL ? "" : getenv("OTKLIK_URL");
     intake.pages = pages_load(getenv("OTKLIK_WEB"));
     if (intake.pages == NULL) {
         return -1;

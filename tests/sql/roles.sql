@@ -79,7 +79,8 @@ from (
     values
         ('otklik_admin', '{region}', '{select}'),
         ('otklik_admin', '{body,calendar_day,deadline_rule,municipality,routing_rule,theme}', '{select,insert,update,delete}'),
-        ('otklik_intake', '{region,municipality,body,theme,deadline_rule}', '{select}'),
+        ('otklik_admin', '{theme_attribute}', '{select,insert,update,delete}'),
+        ('otklik_intake', '{region,municipality,body,theme,theme_attribute,deadline_rule}', '{select}'),
         ('otklik_intake', '{appeal,appeal_event}', '{select,insert}'),
         ('otklik_intake', '{contact,consent,outbox}', '{insert}'),
         ('otklik_intake', '{idempotency}', '{select,insert,delete}'),

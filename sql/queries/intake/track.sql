@@ -71,7 +71,7 @@ select
                     'seq', e.seq,
                     'at', rfc3339(e.at),
                     'kind', e.kind,
-                    'detail', (e.detail - '{text_sha256,lat,lon}'::text[]) || jsonb_strip_nulls(jsonb_build_object(
+                    'detail', (e.detail - '{text_sha256,answers_sha256,lat,lon}'::text[]) || jsonb_strip_nulls(jsonb_build_object(
                         'body', (
                             select b.name_en
                             from body b
