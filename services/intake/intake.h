@@ -6,11 +6,13 @@
 
 struct pages;
 struct forget;
+struct hook_queue;
 
 struct intake {
     struct batch *batch;
     struct pages *pages;
     struct forget *forget;
+    struct hook_queue *hooks;
 };
 
 static inline struct intake *intake_of(const struct request *r)

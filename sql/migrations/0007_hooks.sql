@@ -20,7 +20,7 @@ create table hook_event (
     channel     text not null,
     account     text not null,
     event_id    text not null,                      -- the network's own, or a digest of the event
-    message     bytea,                              -- digest of the address of the message it is about; events of one message keep their order
+    message     bytea,                              -- digest of its message's address; events of one message keep their order
     request_id  text not null,
     received_at timestamptz not null,
     raw         bytea,                              -- the body as it came; erased once it is no longer needed and may not be kept
@@ -28,7 +28,8 @@ create table hook_event (
     attempts    integer not null default 0,
     not_before  timestamptz not null,
     outcome     text check (outcome in ('appeal', 'update', 'deletion', 'restoration', 'not_an_appeal')),
-    reason      text,                               -- why it is not an appeal
+    reason      text,                               -- why it is not an appeal …
+    text        text,                               -- … and what was said, for review
     appeal_id   uuid,
     error       text,                               -- why it was set aside
     finished_at timestamptz,
@@ -38,9 +39,9 @@ create table hook_event (
     check ((outcome = 'not_an_appeal') = (reason is not null))
 ) with (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000);
 create unique index hook_event_once on hook_event (region_id, channel, account, event_id);
--- The queue, and who waits for whom in it.
+-- The queue, and which events are of one message.
 create index hook_event_new on hook_event (region_id, id) where state = 'new';
-create index hook_event_order on hook_event (region_id, message, id) where state = 'new';
+create index hook_event_order on hook_event (region_id, message, id);
 create index hook_event_failed on hook_event (region_id, id) where state = 'failed';
 
 -- Which message of a network became which appeal: edits and deletions find it here, answers go back to its address.
@@ -58,7 +59,7 @@ create table hook_message (
 -- intake keeps the events it has taken and appends to the history of appeals; what was written it cannot change
 grant select on channel_account to otklik_intake;
 grant select, insert, delete on hook_event to otklik_intake;
-grant update (state, attempts, not_before, outcome, reason, appeal_id, error, finished_at, raw) on hook_event to otklik_intake;
+grant update (state, attempts, not_before, outcome, reason, appeal_id, error, finished_at, raw, text) on hook_event to otklik_intake;
 grant select, insert on hook_message to otklik_intake;
 grant update (last_seq, last_hash) on appeal to otklik_intake;
 grant select, insert, update, delete on channel_account to otklik_admin;

@@ -49,12 +49,16 @@ select
     h.attempts,
     coalesce(a.mode, 'read') as mode,
     p.id is not null as stored,
+    m.appeal_id is not null as known,
     h.raw
 from held h
 left join channel_account a
     on a.region_id = $1::smallint
     and a.channel = h.channel
     and a.account = h.account
+left join hook_message m
+    on m.region_id = $1::smallint
+    and m.message = h.message
 left join lateral (
     select w.id
     from appeal w
