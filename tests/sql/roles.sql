@@ -78,7 +78,8 @@ select
 from (
     values
         ('otklik_admin', '{region}', '{select}'),
-        ('otklik_admin', '{body,calendar_day,channel_account,deadline_rule,municipality,routing_rule,theme}', '{select,insert,update,delete}'),
+        ('otklik_admin', '{body,calendar_day,deadline_rule,municipality,routing_rule,theme}', '{select,insert,update,delete}'),
+        ('otklik_admin', '{channel_account}', '{select,insert,update,delete}'),
         ('otklik_intake', '{region,municipality,body,theme,deadline_rule}', '{select}'),
         ('otklik_intake', '{appeal,appeal_event}', '{select,insert}'),
         ('otklik_intake', '{contact,consent,outbox}', '{insert}'),
@@ -139,8 +140,16 @@ select set_eq(
             '{status,theme_id,theme_source,municipality_id,body_id,deadline_rule_id,first_due_at,final_due_at,due_detail,routed_at,last_seq,
             last_hash}'::text[]
         ) as c (name)
+        union all
+        select
+            'otklik_intake',
+            c.name
+        from unnest(
+            '{appeal.last_seq,appeal.last_hash,hook_event.state,hook_event.attempts,hook_event.not_before,hook_event.outcome,hook_event.reason,
+            hook_event.appeal_id,hook_event.error,hook_event.finished_at,hook_event.raw,hook_event.text}'::text[]
+        ) as c (name)
     $$,
-    'single columns: routing may change where an appeal is handled, by when and its state, never what was written'
+    'single columns: routing may change where an appeal is handled, by when and its state; intake the head of its history'
 );
 select set_eq(
     $$
