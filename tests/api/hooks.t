@@ -360,7 +360,7 @@ subtest 'recorded events' => sub {
         my $ours = $text =~ s/\{/{"secret":"$secret",/r =~ s/"group_id":\s*\d+/"group_id": $group/r;
         $judge->('vk', sent('vk', 'city', $ours), "vk $name");
         next unless $recorded->{type} =~ /\A(?:wall_reply|video_comment|board_post|photo_comment|market_comment|message|wall_post)_(?:new|edit|restore|delete)\z/;
-        my $asks = $ours =~ s/"text":\s*"(?:test1?|f)"/'"text": "' . encode_utf8("$lamp ($name)") . '"'/er =~ s/"(?:id|conversation_message_id)":\s*\d+,/'"id": ' . next_id() . ','/er;
+        my $asks = $ours =~ s/"text":\s*"(?:test1?|f)"/'"text": "' . encode_utf8("$lamp ($name)") . '"'/er =~ s/"id":\s*\d+,/'"id": ' . next_id() . ','/er =~ s/"conversation_message_id":\s*\d+/'"conversation_message_id": ' . next_id()/er;
         my $own = "$recorded->{object}{from_id}" =~ /\A-/ || $recorded->{object}{out} || 0;
         my $event = sent('vk', 'city', $asks);
         is $event->{outcome}, $recorded->{type} =~ /delete/ || $own ? 'not_an_appeal' : 'appeal', "vk $name that asks for something" or diag explain $event;
