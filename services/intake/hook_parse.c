@@ -428,7 +428,9 @@ static struct str tidy(struct str s)
         } else if (c == 0xC2 && i + 1 < s.n && (unsigned char)p[i + 1] < 0xA0) { /* C1 controls */
             p[i] = p[i + 1] = ' ';
         } else if (c == 0xED && i + 2 < s.n && (unsigned char)p[i + 1] >= 0xA0) {
-            memcpy(p + i, "\xEF\xBF\xBD", 3);
+            p[i] = (char)0xEF;
+            p[i + 1] = (char)0xBF;
+            p[i + 2] = (char)0xBD;
         }
     }
     while (s.n > 0 && strchr(" \n\t", s.p[0]) != NULL) {

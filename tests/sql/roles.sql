@@ -145,8 +145,8 @@ select set_eq(
             'otklik_intake',
             c.name
         from unnest(
-    'single columns: routing may change where an appeal is handled, by when and its state, never its text; intake the head of its history'
-            hook_event.appeal_id,hook_event.error,hook_event.finished_at,hook_event.raw,hook_event.text}'::text[]
+            '{appeal.last_seq,appeal.last_hash,hook_event.state,hook_event.attempts,hook_event.not_before,hook_event.outcome,
+            hook_event.reason,hook_event.appeal_id,hook_event.error,hook_event.finished_at,hook_event.raw,hook_event.text}'::text[]
         ) as c (name)
     $$,
     'single columns: routing may change where an appeal is handled, by when and its state; intake the head of its history'
