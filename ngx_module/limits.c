@@ -555,6 +555,50 @@ limits_decide(struct limits_charge *charges, size_t n, int64_t now)
 }
 
 
+void
+limits_raise(struct limits *table, const uint64_t hash[2], int64_t until,
+    int64_t now)
+{
+    bool           known;
+    int64_t        time;
+    uint64_t       generation, word;
+    struct place   place;
+
+    time = until - table->began;
+
+    if (until <= now || time > TIME_MAX) {
+        return;
+    }
+
+    for ( ;; ) {
+        known = find(table, hash, &place);
+
+        if (time_of(place.word) >= time) {
+            return;
+        }
+
+        generation = generation_of(place.word) + !known;
+        word = place.word;
+
+        if (atomic_compare_exchange_strong_explicit(&place.entry->word,
+                &word, word_of(time, generation),
+                memory_order_acq_rel, memory_order_acquire))
+        {
+            break;
+        }
+    }
+
+    if (!known) {
+        if (time_of(place.word) > now - table->began) {
+            atomic_fetch_add_explicit(&table->evicted, 1,
+                                      memory_order_relaxed);
+        }
+
+        publish(&place, fingerprint_of(hash), generation);
+    }
+}
+
+
 uint64_t
 limits_capacity(const struct limits *table)
 {
@@ -581,7 +625,7 @@ limits_owing(const struct limits *table, int64_t now)
 
     /* a keyed hash spreads the keys: the other lines are like these */
 
-    return n * table->nlines / lines;
+    return lines == table->nlines ? n : n * table->nlines / lines;
 }
 
 

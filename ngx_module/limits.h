@@ -80,6 +80,14 @@ void limits_hash(const struct limits *table, const void *name,
  */
 bool limits_decide(struct limits_charge *charges, size_t n, int64_t now);
 
+/*
+ * Makes a key owe until that time at least (ns, like now): others have told
+ * what it was charged elsewhere.  A key that is not there takes the entry of
+ * who owes least, if that is less.
+ */
+void limits_raise(struct limits *table, const uint64_t hash[2], int64_t until,
+    int64_t now);
+
 /* Would it pass now?  Fills the answers too, and charges nothing. */
 bool limits_peek(struct limits_charge *charges, size_t n, int64_t now);
 

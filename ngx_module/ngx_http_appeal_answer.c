@@ -8,12 +8,14 @@
 #define NGX_HTTP_APPEAL_LOG_LINES   10       /* refusals a worker a second */
 #define NGX_HTTP_APPEAL_RESTART     2        /* s a dead service needs */
 
-#define NGX_HTTP_APPEAL_CHALLENGE_LEN  128
+#define NGX_HTTP_APPEAL_CHALLENGE_LEN  192
 
 /* beside the name: quotes, ;q=..;w=.. or ;r=..;t=.., comma and space */
 #define NGX_HTTP_APPEAL_POLICY_LEN  (2 * NGX_INT64_LEN + 12)
 
 
+static ngx_int_t ngx_http_appeal_refusal(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_uint_t *page);
 static ngx_int_t ngx_http_appeal_send_problem(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_uint_t status);
 static void ngx_http_appeal_fill_policies(struct problem *problem,
@@ -41,6 +43,38 @@ static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
 ngx_int_t
 ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 {
+    ngx_int_t   rc;
+    ngx_uint_t  page;
+
+    rc = ngx_http_appeal_refusal(r, ctx, &page);
+
+    if (page) {
+        return rc;
+    }
+
+    ngx_http_finalize_request(r, rc);
+
+    return NGX_DONE;
+}
+
+
+/* The same for a handler of content, whose caller finalizes the request. */
+
+ngx_int_t
+ngx_http_appeal_refuse_here(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
+{
+    ngx_uint_t  page;
+
+    return ngx_http_appeal_refusal(r, ctx, &page);
+}
+
+
+/* If *page, the result is a status that nginx has a page for. */
+
+static ngx_int_t
+ngx_http_appeal_refusal(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_uint_t *page)
+{
     char                         *name;
     ngx_int_t                     status;
     ngx_http_core_loc_conf_t     *clcf;
@@ -48,6 +82,7 @@ ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
     ngx_http_appeal_counters_t   *counters;
 
     status = problem_reason_status(ctx->refused);
+    *page = 1;
 
     if (ctx->reason.len == 0) {
         name = (char *) problem_reason_name(ctx->refused);
@@ -87,10 +122,9 @@ ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
     /* an error page may be refused, too: then that is what the client is told */
 
     r->err_status = 0;
+    *page = 0;
 
-    ngx_http_finalize_request(r, ngx_http_appeal_send_problem(r, ctx, status));
-
-    return NGX_DONE;
+    return ngx_http_appeal_send_problem(r, ctx, status);
 }
 
 
@@ -99,7 +133,7 @@ ngx_http_appeal_refuse(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 static ngx_int_t
 ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 {
-    u_char                      *p;
+    u_char                      *p, *last;
     size_t                       len;
     ngx_str_t                    value, scope;
     ngx_uint_t                   methods;
@@ -141,18 +175,36 @@ ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
                          "Bearer realm=\"otklik\", error=\"invalid_token\", "
                          "error_description=\"%V\"", &ctx->reason);
 
-    } else {
+    } else if (ctx->refused >= PROBLEM_MALFORMED_CHALLENGE
+               && ctx->refused <= PROBLEM_SPENT_CHALLENGE)
+    {
         p = ngx_snprintf(value.data, len,
-                         "%s%s%s",
-                         methods & NGX_HTTP_APPEAL_JWT
-                             ? "Bearer realm=\"otklik\"" : "",
-                         (methods & NGX_HTTP_APPEAL_JWT)
-                             && (methods & NGX_HTTP_APPEAL_API_KEY)
-                             ? ", " : "",
-                         !(methods & NGX_HTTP_APPEAL_JWT)
-                             || (methods & NGX_HTTP_APPEAL_API_KEY)
-                             ? "ApiKey realm=\"otklik\", "
-                               "header=\"X-Api-Key\"" : "");
+                         "Altcha realm=\"otklik\", header=\"X-Altcha\", "
+                         "error=\"%V\"", &ctx->reason);
+
+    } else {
+        p = value.data;
+        last = p + len;
+
+        if (methods & NGX_HTTP_APPEAL_JWT) {
+            p = ngx_slprintf(p, last, "Bearer realm=\"otklik\"");
+        }
+
+        if ((methods & NGX_HTTP_APPEAL_API_KEY)
+            || !(methods & (NGX_HTTP_APPEAL_JWT|NGX_HTTP_APPEAL_CHALLENGE)))
+        {
+            p = ngx_slprintf(p, last,
+                             "%sApiKey realm=\"otklik\", "
+                             "header=\"X-Api-Key\"",
+                             p > value.data ? ", " : "");
+        }
+
+        if (methods & NGX_HTTP_APPEAL_CHALLENGE) {
+            p = ngx_slprintf(p, last,
+                             "%sAltcha realm=\"otklik\", "
+                             "header=\"X-Altcha\"",
+                             p > value.data ? ", " : "");
+        }
     }
 
     value.len = p - value.data;
@@ -181,7 +233,6 @@ ngx_http_appeal_send_problem(ngx_http_request_t *r,
     ngx_http_appeal_loc_conf_t  *alcf;
 
     static ngx_str_t  type = ngx_string("application/problem+json");
-    static ngx_str_t  no_store = ngx_string("no-store");
     static ngx_str_t  language = ngx_string("Accept-Language");
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
@@ -237,7 +288,7 @@ ngx_http_appeal_send_problem(ngx_http_request_t *r,
     if (cv.value.len == 0
         || ngx_http_appeal_add_header(r, "Content-Language", &tag) == NULL
         || ngx_http_appeal_add_header(r, "Vary", &language) == NULL
-        || ngx_http_appeal_add_header(r, "Cache-Control", &no_store) == NULL)
+        || ngx_http_appeal_add_no_store(r) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -464,8 +515,10 @@ ngx_http_appeal_header_filter(ngx_http_request_t *r)
         return NGX_ERROR;
     }
 
-    if (ctx->refused == PROBLEM_RATE_EXCEEDED
-        && r->headers_out.status == NGX_HTTP_TOO_MANY_REQUESTS
+    if (ctx->refused
+        && r->headers_out.status
+           == (ngx_uint_t) problem_reason_status(ctx->refused)
+        && ngx_http_appeal_retry_after(ctx) > 0
         && ngx_http_appeal_add_retry(r, ngx_http_appeal_retry_after(ctx))
            != NGX_OK)
     {
@@ -473,6 +526,16 @@ ngx_http_appeal_header_filter(ngx_http_request_t *r)
     }
 
     return ngx_http_next_header_filter(r);
+}
+
+
+ngx_int_t
+ngx_http_appeal_add_no_store(ngx_http_request_t *r)
+{
+    static ngx_str_t  no_store = ngx_string("no-store");
+
+    return ngx_http_appeal_add_header(r, "Cache-Control", &no_store) == NULL
+           ? NGX_ERROR : NGX_OK;
 }
 
 

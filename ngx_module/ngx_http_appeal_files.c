@@ -30,6 +30,11 @@ static void *ngx_http_appeal_parse_revoked(const char *text, size_t n,
     u_char *why);
 static void ngx_http_appeal_free_revoked(void *data);
 static size_t ngx_http_appeal_count_revoked(void *data);
+static void *ngx_http_appeal_parse_challenge_keys(const char *text, size_t n,
+    u_char *why);
+static void ngx_http_appeal_free_challenge_keys(void *data);
+static size_t ngx_http_appeal_count_challenge_keys(void *data);
+static ngx_uint_t ngx_http_appeal_secret_challenge_keys(void *data);
 static void *ngx_http_appeal_parse_networks(const char *text, size_t n,
     u_char *why);
 static void ngx_http_appeal_free_networks(void *data);
@@ -72,6 +77,19 @@ ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type = {
     "jwt_revoked",
     offsetof(ngx_http_appeal_counters_t, revoked_loaded),
     offsetof(ngx_http_appeal_counters_t, revoked_broken)
+};
+
+
+ngx_http_appeal_file_type_t  ngx_http_appeal_challenge_keys_type = {
+    "keys of challenges",
+    CHALLENGE_KEYS_FILE_MAX,
+    ngx_http_appeal_parse_challenge_keys,
+    ngx_http_appeal_free_challenge_keys,
+    ngx_http_appeal_count_challenge_keys,
+    ngx_http_appeal_secret_challenge_keys,
+    "challenge_keys",
+    offsetof(ngx_http_appeal_counters_t, challenge_keys_loaded),
+    offsetof(ngx_http_appeal_counters_t, challenge_keys_broken)
 };
 
 
@@ -451,6 +469,46 @@ static size_t
 ngx_http_appeal_count_revoked(void *data)
 {
     return revoked_count(data);
+}
+
+
+static void *
+ngx_http_appeal_parse_challenge_keys(const char *text, size_t n, u_char *why)
+{
+    struct challenge_keys        *keys;
+    struct challenge_keys_error   error;
+
+    keys = challenge_keys_parse(text, n, &error);
+
+    if (keys == NULL) {
+        (void) ngx_snprintf(why, NGX_HTTP_APPEAL_WHY_LEN, "line %ui: %s%Z",
+                            (ngx_uint_t) error.line, error.what);
+    }
+
+    return keys;
+}
+
+
+static void
+ngx_http_appeal_free_challenge_keys(void *data)
+{
+    challenge_keys_free(data);
+}
+
+
+static size_t
+ngx_http_appeal_count_challenge_keys(void *data)
+{
+    struct challenge_keys  *keys = data;
+
+    return keys->n;
+}
+
+
+static ngx_uint_t
+ngx_http_appeal_secret_challenge_keys(void *data)
+{
+    return 1;
 }
 
 

@@ -26,11 +26,17 @@ typedef struct {
     ngx_uint_t                n;
     ngx_http_appeal_limit_t  *asked[LIMITS_PER_DECISION];
     struct limits_charge      charges[LIMITS_PER_DECISION];
+    ngx_http_appeal_part_t    parts[LIMITS_PER_DECISION];
 
     ngx_uint_t                ndry;
     ngx_http_appeal_limit_t  *dry[LIMITS_PER_DECISION];
     struct limits_charge      dry_charges[LIMITS_PER_DECISION];
+    ngx_http_appeal_part_t    dry_parts[LIMITS_PER_DECISION];
 } ngx_http_appeal_questions_t;
+
+/* s that a store of nonces, and a pool of challenges, are given */
+#define NGX_HTTP_APPEAL_STORE_RETRY  10
+#define NGX_HTTP_APPEAL_POOL_RETRY   2
 
 
 /* One name=value of appeal_limit. */
@@ -51,7 +57,9 @@ static ngx_uint_t ngx_http_appeal_concerns(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit, ngx_uint_t whose);
 static ngx_int_t ngx_http_appeal_ask(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
-    struct limits_charge *charge);
+    struct limits_charge *charge, ngx_http_appeal_part_t *part);
+static void ngx_http_appeal_tell(ngx_http_appeal_limit_t *limit,
+    struct limits_charge *charge, ngx_http_appeal_part_t *part, int64_t now);
 static ngx_int_t ngx_http_appeal_key_of(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
     u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key);
@@ -62,7 +70,6 @@ static ngx_uint_t ngx_http_appeal_same_policy(ngx_http_appeal_limit_t *one,
 static ngx_int_t ngx_http_appeal_remember(ngx_http_request_t *r,
     ngx_array_t **array, ngx_http_appeal_questions_t *q);
 
-static ngx_uint_t ngx_http_appeal_is_name(ngx_str_t *name);
 static ngx_int_t ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone,
     void *data);
 
@@ -146,8 +153,9 @@ ngx_int_t
 ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_loc_conf_t *alcf, enum problem_reason *reason)
 {
+    int64_t                      now;
     ngx_int_t                    rc;
-    ngx_uint_t                   whose;
+    ngx_uint_t                   i, whose;
     ngx_http_appeal_questions_t  q;
 
     if (*reason == PROBLEM_RATE_EXCEEDED || *reason == PROBLEM_DENIED_ADDRESS) {
@@ -164,8 +172,16 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     }
 
     if (q.n > 0) {
-        if (!limits_decide(q.charges, q.n, ngx_http_appeal_now())) {
+        now = ngx_http_appeal_now();
+
+        if (!limits_decide(q.charges, q.n, now)) {
             *reason = PROBLEM_RATE_EXCEEDED;
+
+        } else {
+            for (i = 0; i < q.n; i++) {
+                ngx_http_appeal_tell(q.asked[i], &q.charges[i], &q.parts[i],
+                                     now);
+            }
         }
 
         rc = ngx_http_appeal_remember(r, &ctx->charged, &q);
@@ -199,6 +215,7 @@ ngx_http_appeal_charge_dry(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         q->charges[i] = q->dry_charges[i];
 
         if (limits_decide(&q->charges[i], 1, now)) {
+            ngx_http_appeal_tell(limit, &q->charges[i], &q->dry_parts[i], now);
             continue;
         }
 
@@ -229,6 +246,7 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_int_t                 rc;
     ngx_uint_t                i;
     struct limits_charge     *charge;
+    ngx_http_appeal_part_t   *part;
     ngx_http_appeal_limit_t  *limit;
 
     q->n = 0;
@@ -251,8 +269,9 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 
         charge = limit[i].dry_run ? &q->dry_charges[q->ndry]
                                   : &q->charges[q->n];
+        part = limit[i].dry_run ? &q->dry_parts[q->ndry] : &q->parts[q->n];
 
-        rc = ngx_http_appeal_ask(r, ctx, &limit[i], charge);
+        rc = ngx_http_appeal_ask(r, ctx, &limit[i], charge, part);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -314,7 +333,8 @@ ngx_http_appeal_concerns(ngx_http_appeal_ctx_t *ctx,
 
 static ngx_int_t
 ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_limit_t *limit, struct limits_charge *charge)
+    ngx_http_appeal_limit_t *limit, struct limits_charge *charge,
+    ngx_http_appeal_part_t *part)
 {
     u_char                   address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
     ngx_int_t                rc;
@@ -338,10 +358,31 @@ ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         charge->cost = ngx_min(limit->cost, ctx->rate.burst);
     }
 
+    if (zone->deltas != NULL) {
+        ngx_http_appeal_share_part(zone, charge, part);
+    }
+
     limits_hash(charge->table, limit->name.data, limit->name.len,
                 key.data, key.len, charge->hash);
 
     return NGX_OK;
+}
+
+
+/* What passed, to the other edges; if there is no room, they do not hear. */
+
+static void
+ngx_http_appeal_tell(ngx_http_appeal_limit_t *limit,
+    struct limits_charge *charge, ngx_http_appeal_part_t *part, int64_t now)
+{
+    ngx_http_appeal_zone_t  *zone;
+
+    zone = limit->zone->data;
+
+    if (zone->deltas != NULL) {
+        (void) deltas_add(zone->deltas, charge->hash, part->cost, part->most,
+                          now);
+    }
 }
 
 
@@ -481,7 +522,8 @@ ngx_http_appeal_remember(ngx_http_request_t *r, ngx_array_t **array,
 }
 
 
-/* Seconds, rounded up, after which no limit would refuse; 0: none did. */
+/* Seconds, rounded up, after which it would pass; 0: that is no matter of
+ * time. */
 
 int64_t
 ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx)
@@ -489,6 +531,14 @@ ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx)
     int64_t                     most;
     ngx_uint_t                  i;
     ngx_http_appeal_charged_t  *charged;
+
+    if (ctx->refused == PROBLEM_CHALLENGES_FULL) {
+        return NGX_HTTP_APPEAL_STORE_RETRY;
+    }
+
+    if (ctx->refused == PROBLEM_NO_CHALLENGE_READY) {
+        return NGX_HTTP_APPEAL_POOL_RETRY;
+    }
 
     most = 0;
 
@@ -515,6 +565,10 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_appeal_zone_t  *zone;
 
     value = cf->args->elts;
+
+    if (cf->args->nelts == 4 && ngx_strcmp(value[3].data, "shared") != 0) {
+        return "has a parameter that is not \"shared\"";
+    }
 
     if (!ngx_http_appeal_is_name(&value[1])) {
         return "has a name that is not 1 to 64 of A-Z a-z 0-9 _ -";
@@ -553,6 +607,8 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    zone->shared = cf->args->nelts == 4;
+
     shm_zone->init = ngx_http_appeal_init_zone;
     shm_zone->data = zone;
     *zones = shm_zone;
@@ -563,7 +619,7 @@ ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 /* Names go into quoted strings of headers, bodies and metrics. */
 
-static ngx_uint_t
+ngx_uint_t
 ngx_http_appeal_is_name(ngx_str_t *name)
 {
     u_char      ch;
@@ -586,36 +642,47 @@ ngx_http_appeal_is_name(ngx_str_t *name)
 static ngx_int_t
 ngx_http_appeal_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 {
-    void                    *p;
+    u_char                  *p;
+    size_t                   size;
     u_char                   secret[SIPHASH_KEY_SIZE];
     ngx_log_t               *log;
     ngx_http_appeal_zone_t  *zone;
 
     zone = shm_zone->data;
     log = shm_zone->shm.log;
+    size = zone->memory.size - ngx_http_appeal_share_size(zone);
 
     p = ngx_http_appeal_memory_take(&zone->memory, log);
 
     if (p != NULL) {
-        zone->table = limits_attach(p, zone->memory.size);
+        zone->table = limits_attach(p, size);
 
-        if (zone->table != NULL) {
+        if (zone->table != NULL
+            && ngx_http_appeal_share_attach(zone, p + size) == NGX_OK)
+        {
             return NGX_OK;
         }
 
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "the zone \"%V\" was made by another version of the "
-                      "module, its limits begin anew", &shm_zone->shm.name);
+                      "module or is shared otherwise, its limits begin anew",
+                      &shm_zone->shm.name);
     }
 
     p = ngx_http_appeal_memory_make(&zone->memory, log);
 
-    if (p == NULL || RAND_bytes(secret, sizeof(secret)) != 1) {
+    if (p == NULL || ngx_http_appeal_share_make(zone, p + size) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    zone->table = limits_create(p, zone->memory.size, secret,
-                                ngx_http_appeal_now());
+    if (zone->shared) {
+        ngx_memcpy(secret, zone->secret, SIPHASH_KEY_SIZE);
+
+    } else if (RAND_bytes(secret, sizeof(secret)) != 1) {
+        return NGX_ERROR;
+    }
+
+    zone->table = limits_create(p, size, secret, ngx_http_appeal_now());
 
     ngx_explicit_memzero(secret, sizeof(secret));
 
@@ -841,11 +908,15 @@ ngx_http_appeal_limit_set_only(ngx_conf_t *cf, ngx_http_appeal_limit_t *limit,
     } else if (ngx_strcmp(value->data, "jwt") == 0) {
         limit->only = NGX_HTTP_APPEAL_JWT;
 
+    } else if (ngx_strcmp(value->data, "challenge") == 0) {
+        limit->only = NGX_HTTP_APPEAL_CHALLENGE;
+
     } else if (ngx_strcmp(value->data, "hook") == 0) {
         limit->only = NGX_HTTP_APPEAL_HOOK;
 
     } else {
-        return "is none of \"anonymous\", \"api_key\", \"hook\" and \"jwt\"";
+        return "is none of \"anonymous\", \"challenge\", \"hook\", "
+               "\"api_key\" and \"jwt\"";
     }
 
     return NGX_CONF_OK;

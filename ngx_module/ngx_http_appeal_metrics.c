@@ -14,6 +14,13 @@
 #define NGX_HTTP_APPEAL_LABEL_LEN                                             \
     (sizeof(",\"\":\"\"") - 1)
 
+/* what is told of a zone of challenges */
+#define NGX_HTTP_APPEAL_CHALLENGE_ISSUED    0
+#define NGX_HTTP_APPEAL_CHALLENGE_LEVEL     1
+#define NGX_HTTP_APPEAL_CHALLENGE_LOAD      2
+#define NGX_HTTP_APPEAL_CHALLENGE_SPENT     3
+#define NGX_HTTP_APPEAL_CHALLENGE_CAPACITY  4
+
 /* "\u00XX" of a byte */
 #define NGX_HTTP_APPEAL_ESCAPED        6
 
@@ -23,6 +30,7 @@
 typedef struct {
     ngx_str_t                   label[NGX_HTTP_APPEAL_METRIC_LABELS];
     uint64_t                    value;
+    unsigned                    labels_only:1;  /* a dear value is not asked */
 } ngx_http_appeal_sample_t;
 
 
@@ -98,6 +106,12 @@ static ngx_int_t ngx_http_appeal_get_memory_capacity(
 static ngx_int_t ngx_http_appeal_get_policy(ngx_http_appeal_main_conf_t *amcf,
     ngx_http_appeal_metric_t *metric, ngx_uint_t n,
     ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_challenge(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_challenge_ready(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
 static ngx_int_t ngx_http_appeal_get_limit_owing(
     ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
     ngx_uint_t n, ngx_http_appeal_sample_t *sample);
@@ -105,6 +119,12 @@ static ngx_int_t ngx_http_appeal_get_limit_capacity(
     ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
     ngx_uint_t n, ngx_http_appeal_sample_t *sample);
 static ngx_int_t ngx_http_appeal_get_limit_evicted(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_limit_untold(
+    ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
+    ngx_uint_t n, ngx_http_appeal_sample_t *sample);
+static ngx_int_t ngx_http_appeal_get_share_age(
     ngx_http_appeal_main_conf_t *amcf, ngx_http_appeal_metric_t *metric,
     ngx_uint_t n, ngx_http_appeal_sample_t *sample);
 #if (NGX_STAT_STUB)
@@ -123,6 +143,8 @@ static ngx_http_appeal_labelled_t  ngx_http_appeal_accepted[] = {
     { ngx_string("jwt"), offsetof(ngx_http_appeal_counters_t, jwt) },
     { ngx_string("api_key"), offsetof(ngx_http_appeal_counters_t, api_key) },
     { ngx_string("hook"), offsetof(ngx_http_appeal_counters_t, hook) },
+    { ngx_string("challenge"),
+      offsetof(ngx_http_appeal_counters_t, challenge) },
     { ngx_string("anonymous"),
       offsetof(ngx_http_appeal_counters_t, anonymous) },
     { ngx_null_string, 0 }
@@ -136,6 +158,29 @@ static ngx_http_appeal_labelled_t  ngx_http_appeal_answers[] = {
     { ngx_string("3xx"), offsetof(ngx_http_appeal_counters_t, answers[3]) },
     { ngx_string("4xx"), offsetof(ngx_http_appeal_counters_t, answers[4]) },
     { ngx_string("5xx"), offsetof(ngx_http_appeal_counters_t, answers[5]) },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_http_appeal_labelled_t  ngx_http_appeal_challenges[] = {
+    { ngx_string("good"),
+      offsetof(ngx_http_appeal_counters_t, challenges[ALTCHA_GOOD]) },
+    { ngx_string("malformed"),
+      offsetof(ngx_http_appeal_counters_t, challenges[ALTCHA_MALFORMED]) },
+    { ngx_string("unknown"),
+      offsetof(ngx_http_appeal_counters_t, challenges[ALTCHA_UNKNOWN]) },
+    { ngx_string("bad_signature"),
+      offsetof(ngx_http_appeal_counters_t, challenges[ALTCHA_BAD_SIGNATURE]) },
+    { ngx_string("expired"),
+      offsetof(ngx_http_appeal_counters_t, challenges[ALTCHA_EXPIRED]) },
+    { ngx_string("wrong_purpose"),
+      offsetof(ngx_http_appeal_counters_t, challenges[ALTCHA_WRONG_PURPOSE]) },
+    { ngx_string("wrong_proof"),
+      offsetof(ngx_http_appeal_counters_t, challenges[ALTCHA_WRONG_PROOF]) },
+    { ngx_string("spent"),
+      offsetof(ngx_http_appeal_counters_t, challenges_spent) },
+    { ngx_string("full"),
+      offsetof(ngx_http_appeal_counters_t, challenges_full) },
     { ngx_null_string, 0 }
 };
 
@@ -246,6 +291,49 @@ static ngx_http_appeal_metric_t  ngx_http_appeal_metrics_table[] = {
       ngx_http_appeal_get_memory_capacity, 0,
       "Tokens that fit into the memory" },
 
+    { "challenge_keys", "gauge", { NULL },
+      ngx_http_appeal_get_known,
+      (uintptr_t) &ngx_http_appeal_challenge_keys_type,
+      "Keys of challenges this worker knows" },
+
+    { "challenge_keys_loaded_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, challenge_keys_loaded),
+      "Times a worker took over a changed file of keys of challenges" },
+
+    { "challenge_keys_broken_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, challenge_keys_broken),
+      "Times a worker found a file of keys of challenges broken" },
+
+    { "challenge_checked_total", "counter", { "verdict" },
+      ngx_http_appeal_get_labelled, (uintptr_t) ngx_http_appeal_challenges,
+      "Solutions of challenges, by what was found" },
+
+    { "challenge_issued_total", "counter", { "zone" },
+      ngx_http_appeal_get_challenge, NGX_HTTP_APPEAL_CHALLENGE_ISSUED,
+      "Challenges given out" },
+
+    { "challenge_ready", "gauge", { "zone", "level" },
+      ngx_http_appeal_get_challenge_ready, 0,
+      "Challenges made ahead" },
+
+    { "challenge_level", "gauge", { "zone" },
+      ngx_http_appeal_get_challenge, NGX_HTTP_APPEAL_CHALLENGE_LEVEL,
+      "The level of difficulty now, from 0" },
+
+    { "challenge_load", "gauge", { "zone" },
+      ngx_http_appeal_get_challenge, NGX_HTTP_APPEAL_CHALLENGE_LOAD,
+      "Challenges asked for and solutions let in a second, smoothed" },
+
+    { "challenge_spent", "gauge", { "zone" },
+      ngx_http_appeal_get_challenge, NGX_HTTP_APPEAL_CHALLENGE_SPENT,
+      "Solutions that are remembered now" },
+
+    { "challenge_capacity", "gauge", { "zone" },
+      ngx_http_appeal_get_challenge, NGX_HTTP_APPEAL_CHALLENGE_CAPACITY,
+      "Solutions that fit into the zone" },
+
     { "limit_passed_total", "counter", { "zone", "policy" },
       ngx_http_appeal_get_policy,
       offsetof(ngx_http_appeal_policy_sh_t, passed),
@@ -272,6 +360,44 @@ static ngx_http_appeal_metric_t  ngx_http_appeal_metrics_table[] = {
     { "limit_evicted_total", "counter", { "zone" },
       ngx_http_appeal_get_limit_evicted, 0,
       "Keys that owed something and had to make room for another" },
+
+    { "limit_untold_total", "counter", { "zone" },
+      ngx_http_appeal_get_limit_untold, 0,
+      "Charges that other edges are not told of for want of room" },
+
+    { "share_connected", "gauge", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_connected),
+      "1 while limits are shared with other edges" },
+
+    { "share_exchanges_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_exchanges),
+      "Exchanges with Redis" },
+
+    { "share_skipped_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_skipped),
+      "Exchanges not begun, for the one before was not over" },
+
+    { "share_keys_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_keys),
+      "Keys that were exchanged" },
+
+    { "share_lost_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_lost),
+      "Keys sent that Redis did not confirm" },
+
+    { "share_age_seconds", "gauge", { NULL },
+      ngx_http_appeal_get_share_age, 0,
+      "Since the last exchange" },
+
+    { "share_slow_total", "counter", { NULL },
+      ngx_http_appeal_get_counter,
+      offsetof(ngx_http_appeal_counters_t, share_slow),
+      "Pieces of exchanges that kept a worker for over a millisecond" },
 
 #if (NGX_STAT_STUB)
 
@@ -392,6 +518,7 @@ ngx_http_appeal_metrics_len(ngx_http_appeal_main_conf_t *amcf)
     ngx_http_appeal_sample_t   sample;
 
     len = sizeof("{}\n") - 1;
+    sample.labels_only = 1;
 
     for (metric = ngx_http_appeal_metrics_table; metric->name; metric++) {
         len += NGX_HTTP_APPEAL_METRIC_LEN + 2 * ngx_strlen(metric->name)
@@ -452,6 +579,8 @@ ngx_http_appeal_write_prometheus(ngx_http_appeal_main_conf_t *amcf, u_char *p,
     ngx_http_appeal_metric_t  *metric;
     ngx_http_appeal_sample_t   sample;
 
+    sample.labels_only = 0;
+
     for (metric = ngx_http_appeal_metrics_table; metric->name; metric++) {
         for (n = 0; metric->get(amcf, metric, n, &sample) == NGX_OK; n++) {
             if (n == 0) {
@@ -481,6 +610,8 @@ ngx_http_appeal_write_json(ngx_http_appeal_main_conf_t *amcf, u_char *p,
     ngx_uint_t                 i, n;
     ngx_http_appeal_metric_t  *metric;
     ngx_http_appeal_sample_t   sample;
+
+    sample.labels_only = 0;
 
     *p++ = '{';
 
@@ -699,8 +830,9 @@ ngx_http_appeal_get_memory_held(ngx_http_appeal_main_conf_t *amcf,
         return NGX_DONE;
     }
 
-    sample->value = tokens_held(ngx_http_appeal_memory_tokens(shm_zone),
-                                ngx_time());
+    sample->value = sample->labels_only ? 0
+                    : tokens_held(ngx_http_appeal_memory_tokens(shm_zone),
+                                  ngx_time());
 
     return NGX_OK;
 }
@@ -781,6 +913,81 @@ ngx_http_appeal_metric_limits(ngx_http_appeal_main_conf_t *amcf, ngx_uint_t n,
 
 
 static ngx_int_t
+ngx_http_appeal_get_challenge(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_shm_zone_t                *shm_zone;
+    ngx_http_appeal_challenges_t  *zone;
+
+    shm_zone = ngx_http_appeal_metric_zone(&amcf->challenges, n, sample);
+
+    if (shm_zone == NULL) {
+        return NGX_DONE;
+    }
+
+    zone = shm_zone->data;
+
+    switch (metric->data) {
+
+    case NGX_HTTP_APPEAL_CHALLENGE_ISSUED:
+        sample->value = zone->sh->issued;
+        break;
+
+    case NGX_HTTP_APPEAL_CHALLENGE_LEVEL:
+        sample->value = load_level(&zone->sh->load, &zone->load,
+                                   ngx_http_appeal_now());
+        break;
+
+    case NGX_HTTP_APPEAL_CHALLENGE_LOAD:
+        sample->value = load_rate(&zone->sh->load) / 1000;
+        break;
+
+    case NGX_HTTP_APPEAL_CHALLENGE_SPENT:
+        sample->value = nonces_live(zone->nonces, ngx_time());
+        break;
+
+    default: /* NGX_HTTP_APPEAL_CHALLENGE_CAPACITY */
+        sample->value = nonces_capacity(zone->nonces);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_challenge_ready(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_uint_t                      i;
+    ngx_shm_zone_t                **zones;
+    ngx_http_appeal_challenges_t   *zone;
+
+    static ngx_str_t  levels[LOAD_LEVELS] = {
+        ngx_string("0"), ngx_string("1"), ngx_string("2"), ngx_string("3")
+    };
+
+    zones = amcf->challenges.elts;
+
+    for (i = 0; i < amcf->challenges.nelts; i++) {
+        zone = zones[i]->data;
+
+        if (n < zone->load.levels) {
+            sample->label[0] = zones[i]->shm.name;
+            sample->label[1] = levels[n];
+            sample->value = pool_ready(zone->pool, n);
+            return NGX_OK;
+        }
+
+        n -= zone->load.levels;
+    }
+
+    return NGX_DONE;
+}
+
+
+static ngx_int_t
 ngx_http_appeal_get_limit_owing(ngx_http_appeal_main_conf_t *amcf,
     ngx_http_appeal_metric_t *metric, ngx_uint_t n,
     ngx_http_appeal_sample_t *sample)
@@ -793,7 +1000,8 @@ ngx_http_appeal_get_limit_owing(ngx_http_appeal_main_conf_t *amcf,
         return NGX_DONE;
     }
 
-    sample->value = limits_owing(table, ngx_http_appeal_now());
+    sample->value = sample->labels_only ? 0
+                    : limits_owing(table, ngx_http_appeal_now());
 
     return NGX_OK;
 }
@@ -832,6 +1040,45 @@ ngx_http_appeal_get_limit_evicted(ngx_http_appeal_main_conf_t *amcf,
     }
 
     sample->value = limits_evicted(table);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_limit_untold(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    ngx_shm_zone_t          *shm_zone;
+    ngx_http_appeal_zone_t  *zone;
+
+    shm_zone = ngx_http_appeal_metric_zone(&amcf->zones, n, sample);
+
+    if (shm_zone == NULL) {
+        return NGX_DONE;
+    }
+
+    zone = shm_zone->data;
+    sample->value = zone->deltas != NULL ? deltas_missed(zone->deltas) : 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_get_share_age(ngx_http_appeal_main_conf_t *amcf,
+    ngx_http_appeal_metric_t *metric, ngx_uint_t n,
+    ngx_http_appeal_sample_t *sample)
+{
+    uint64_t  last;
+
+    if (n > 0) {
+        return NGX_DONE;
+    }
+
+    last = ngx_http_appeal_counters(amcf)->share_last;
+    sample->value = last ? (ngx_http_appeal_now() - last) / 1000000000 : 0;
 
     return NGX_OK;
 }

@@ -35,6 +35,8 @@ static char *ngx_http_appeal_region(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_appeal_preconfiguration(ngx_conf_t *cf);
 static ngx_int_t ngx_http_appeal_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_appeal_init_process(ngx_cycle_t *cycle);
+static void ngx_http_appeal_exit_process(ngx_cycle_t *cycle);
 
 
 static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
@@ -42,6 +44,7 @@ static ngx_conf_bitmask_t  ngx_http_appeal_auth_mask[] = {
     { ngx_string("jwt"), NGX_HTTP_APPEAL_JWT },
     { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
     { ngx_string("hook"), NGX_HTTP_APPEAL_HOOK },
+    { ngx_string("challenge"), NGX_HTTP_APPEAL_CHALLENGE },
     { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
     { ngx_null_string, 0 }
 };
@@ -161,6 +164,34 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       0,
       NULL },
 
+    { ngx_string("appeal_challenge_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_appeal_challenge_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_challenge_secret"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_appeal_file,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, challenge_secret),
+      &ngx_http_appeal_challenge_keys_type },
+
+    { ngx_string("appeal_challenge"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_http_appeal_challenge_place,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_challenge_issue"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
+      ngx_http_appeal_challenge_issue,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("appeal_scope"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
       ngx_http_appeal_scope,
@@ -169,8 +200,15 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       NULL },
 
     { ngx_string("appeal_limit_zone"),
-      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE23,
       ngx_http_appeal_limit_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("appeal_limit_share"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_2MORE,
+      ngx_http_appeal_limit_share,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -257,10 +295,10 @@ ngx_module_t  ngx_http_appeal_module = {
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
     NULL,                                  /* init module */
-    NULL,                                  /* init process */
+    ngx_http_appeal_init_process,          /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_appeal_exit_process,          /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -350,6 +388,14 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
         return rc;
     }
 
+    /* what a limit refuses may come again with the same solution */
+
+    if (reason == PROBLEM_NO_REASON
+        && ctx->method == NGX_HTTP_APPEAL_CHALLENGE)
+    {
+        ngx_http_appeal_spend(r, ctx, alcf, &reason);
+    }
+
     if (reason != PROBLEM_NO_REASON) {
         ctx->refused = reason;
         return ngx_http_appeal_refuse(r, ctx);
@@ -373,6 +419,10 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
             ngx_http_appeal_count(counters->hook);
             break;
 
+        case NGX_HTTP_APPEAL_CHALLENGE:
+            ngx_http_appeal_count(counters->challenge);
+            break;
+
         default: /* NGX_HTTP_APPEAL_ANONYMOUS */
             ngx_http_appeal_count(counters->anonymous);
         }
@@ -393,6 +443,13 @@ ngx_http_appeal_same_rules(ngx_http_appeal_loc_conf_t *one,
         && (one->jwt->text.len != two->jwt->text.len
             || ngx_memcmp(one->jwt->text.data, two->jwt->text.data,
                           one->jwt->text.len) != 0))
+    {
+        return 0;
+    }
+
+    if ((one->methods & NGX_HTTP_APPEAL_CHALLENGE)
+        && (two->methods & NGX_HTTP_APPEAL_CHALLENGE)
+        && !ngx_http_appeal_same_challenge(one, two))
     {
         return 0;
     }
@@ -471,6 +528,20 @@ ngx_http_appeal_identify(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
             ngx_str_set(&ctx->auth, "hook");
             ctx->region = alcf->region;
             return NGX_OK;
+        }
+    }
+
+    if (alcf->methods & NGX_HTTP_APPEAL_CHALLENGE) {
+        n = ngx_http_appeal_find_solution(r, &key);
+
+        if (n > 1) {
+            *reason = PROBLEM_SEVERAL_CREDENTIALS;
+            return NGX_OK;
+        }
+
+        if (n == 1) {
+            return ngx_http_appeal_identify_solution(r, ctx, alcf, &key,
+                                                     reason);
         }
     }
 
@@ -624,16 +695,19 @@ ngx_int_t
 ngx_http_appeal_copy(ngx_pool_t *pool, ngx_str_t *to, const char *from,
     size_t len)
 {
+    if (len == 0) {
+        ngx_str_set(to, "");
+        return NGX_OK;
+    }
+
     to->len = len;
-    to->data = ngx_pnalloc(pool, len + 1);
+    to->data = ngx_pnalloc(pool, len);
 
     if (to->data == NULL) {
         return NGX_ERROR;
     }
 
-    if (len > 0) {
-        ngx_memcpy(to->data, from, len);
-    }
+    ngx_memcpy(to->data, from, len);
 
     return NGX_OK;
 }
@@ -722,6 +796,8 @@ ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
                        sizeof(ngx_http_appeal_file_t *)) != NGX_OK
         || ngx_array_init(&amcf->zones, cf->pool, 4,
                           sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->challenges, cf->pool, 1,
+                          sizeof(ngx_shm_zone_t *)) != NGX_OK
         || ngx_array_init(&amcf->memories, cf->pool, 2,
                           sizeof(ngx_shm_zone_t *)) != NGX_OK
         || ngx_array_init(&amcf->policies, cf->pool, 8,
@@ -756,6 +832,7 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
      *     conf->jwt_type = { 0, NULL };
      *     conf->jwt_cookie = { 0, NULL };
      *     conf->jwt = NULL;
+     *     conf->challenge_issue = 0;
      */
 
     conf->body = NGX_CONF_UNSET_UINT;
@@ -771,6 +848,8 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
     conf->jwt_claims = NGX_CONF_UNSET_PTR;
     conf->jwt_memory = NGX_CONF_UNSET_PTR;
     conf->jwt_leeway = NGX_CONF_UNSET;
+    conf->challenge = NGX_CONF_UNSET_PTR;
+    conf->challenge_secret = NGX_CONF_UNSET_PTR;
 
     return conf;
 }
@@ -826,6 +905,10 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"appeal_auth api_key\" needs "
                            "\"appeal_api_keys\"");
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_appeal_merge_challenge(cf, prev, conf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -895,6 +978,7 @@ ngx_http_appeal_init(ngx_conf_t *cf)
     amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
 
     if (ngx_http_appeal_add_counters(cf, amcf) != NGX_OK
+        || ngx_http_appeal_init_share(cf, amcf) != NGX_OK
         || ngx_http_appeal_add_handler(cmcf, NGX_HTTP_POST_READ_PHASE,
                                        ngx_http_appeal_post_read_handler)
            != NGX_OK
@@ -909,4 +993,34 @@ ngx_http_appeal_init(ngx_conf_t *cf)
     }
 
     return ngx_http_appeal_add_filter(cf);
+}
+
+
+static ngx_int_t
+ngx_http_appeal_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_appeal_module);
+
+    if (amcf != NULL && ngx_http_appeal_start_share(cycle, amcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_appeal_start_maker(cycle);
+}
+
+
+static void
+ngx_http_appeal_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_appeal_module);
+
+    ngx_http_appeal_stop_maker(cycle);
+
+    if (amcf != NULL) {
+        ngx_http_appeal_stop_share(amcf);
+    }
 }

@@ -8,10 +8,16 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
+#include "altcha.h"
+#include "challenge_keys.h"
+#include "deltas.h"
 #include "jwks.h"
 #include "jws.h"
 #include "keys.h"
 #include "limits.h"
+#include "load.h"
+#include "nonces.h"
+#include "pool.h"
 #include "networks.h"
 #include "problem.h"
 #include "revoked.h"
@@ -26,10 +32,12 @@
 #define NGX_HTTP_APPEAL_ANONYMOUS  0x0008
 #define NGX_HTTP_APPEAL_JWT        0x0010
 #define NGX_HTTP_APPEAL_HOOK       0x0020
+#define NGX_HTTP_APPEAL_CHALLENGE  0x0040
 
 #define NGX_HTTP_APPEAL_METHODS    (NGX_HTTP_APPEAL_JWT                       \
                                     |NGX_HTTP_APPEAL_API_KEY                  \
                                     |NGX_HTTP_APPEAL_HOOK                     \
+                                    |NGX_HTTP_APPEAL_CHALLENGE                \
                                     |NGX_HTTP_APPEAL_ANONYMOUS)
 
 /* those that can have scopes */
@@ -181,10 +189,74 @@ typedef struct {
 } ngx_http_appeal_memory_t;
 
 
+/* Before the deltas, in the memory of limits that several edges share. */
+
+typedef struct {
+    ngx_atomic_t                   exchanged;   /* with other edges, ever */
+    u_char                         secret[SIPHASH_KEY_SIZE];
+} ngx_http_appeal_share_sh_t;
+
+
 typedef struct {
     ngx_http_appeal_memory_t       memory;
     struct limits                 *table;
+
+    /* if several edges share it */
+
+    struct deltas                 *deltas;      /* NULL: they do not */
+    ngx_http_appeal_share_sh_t    *sh;
+    u_char                         secret[SIPHASH_KEY_SIZE];
+    ngx_uint_t                     edges;
+    unsigned                       shared:1;
 } ngx_http_appeal_zone_t;
+
+
+/* The head of a memory that holds what challenges need. */
+
+#define NGX_HTTP_APPEAL_STORE_LEN        16
+
+typedef struct {
+    uint64_t                       layout;
+    u_char                         store[NGX_HTTP_APPEAL_STORE_LEN];
+    ngx_atomic_t                   issued;
+    struct load                    load;
+} ngx_http_appeal_challenges_sh_t;
+
+
+typedef struct {
+    ngx_http_appeal_memory_t          memory;
+    ngx_http_appeal_challenges_sh_t  *sh;
+    struct pool                      *pool;
+    struct nonces                    *nonces;
+
+    uint32_t                          cost;         /* rounds */
+    uint32_t                          counter_min;
+    uint32_t                          counter_max;
+    time_t                            lifetime;
+    size_t                            slots;        /* of a level's pool */
+    struct load_policy                load;
+    uint32_t                          factor[LOAD_LEVELS];  /* of counters */
+    uint64_t                          kind[LOAD_LEVELS];    /* of riddles */
+} ngx_http_appeal_challenges_t;
+
+
+/* What a challenge is for at a location. */
+
+typedef struct {
+    ngx_shm_zone_t                *zone;
+    ngx_str_t                      purpose;
+} ngx_http_appeal_challenge_t;
+
+
+/* What a charge is to be told to the other edges as. */
+
+typedef struct {
+    int64_t                        cost;        /* ns */
+    int64_t                        most;        /* ns of debt allowed */
+} ngx_http_appeal_part_t;
+
+
+typedef struct ngx_http_appeal_share_s  ngx_http_appeal_share_t;
 
 
 /* The counters of all workers. */
@@ -194,6 +266,7 @@ typedef struct {
     ngx_atomic_t                   jwt;         /* requests let in */
     ngx_atomic_t                   api_key;
     ngx_atomic_t                   hook;
+    ngx_atomic_t                   challenge;
     ngx_atomic_t                   anonymous;
     ngx_atomic_t                   refused[PROBLEM_REASONS];
     ngx_atomic_t                   answers[6];  /* by hundreds of status */
@@ -203,12 +276,24 @@ typedef struct {
     ngx_atomic_t                   jwks_broken;
     ngx_atomic_t                   revoked_loaded;
     ngx_atomic_t                   revoked_broken;
+    ngx_atomic_t                   challenge_keys_loaded;
+    ngx_atomic_t                   challenge_keys_broken;
+    ngx_atomic_t                   challenges[ALTCHA_VERDICTS];
+    ngx_atomic_t                   challenges_spent;
+    ngx_atomic_t                   challenges_full;
     ngx_atomic_t                   networks_loaded;
     ngx_atomic_t                   networks_broken;
     ngx_atomic_t                   tokens_known;    /* in the memory */
     ngx_atomic_t                   tokens_verified;
     ngx_atomic_t                   tokens_evicted;
     ngx_atomic_t                   not_logged;
+    ngx_atomic_t                   share_connected; /* 0 or 1 */
+    ngx_atomic_t                   share_exchanges;
+    ngx_atomic_t                   share_keys;
+    ngx_atomic_t                   share_lost;      /* keys */
+    ngx_atomic_t                   share_skipped;   /* exchanges */
+    ngx_atomic_t                   share_last;      /* ns, monotonic */
+    ngx_atomic_t                   share_slow;      /* pieces */
 
     /* every name since the start: none is ever given to another policy, for
      * workers of an older configuration may still count there */
@@ -220,11 +305,13 @@ typedef struct {
 typedef struct {
     ngx_array_t                    files;       /* ngx_http_appeal_file_t * */
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
+    ngx_array_t                    challenges;  /* ngx_shm_zone_t * */
     ngx_array_t                    memories;    /* ngx_shm_zone_t * */
     ngx_array_t                    policies; /* ngx_http_appeal_policy_t * */
     ngx_uint_t                     policies_apart;
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
+    ngx_http_appeal_share_t       *share;       /* NULL: with nobody */
     struct jws                    *jws;         /* room to judge a token */
 
     /* a worker's own */
@@ -274,6 +361,10 @@ typedef struct {
     ngx_str_t                     *jwt_claims;  /* one for each that is told */
     ngx_shm_zone_t                *jwt_memory;
     ngx_http_appeal_jwt_t         *jwt;         /* all of the above */
+
+    ngx_http_appeal_challenge_t   *challenge;
+    ngx_http_appeal_file_t        *challenge_secret;
+    unsigned                       challenge_issue:1;
 } ngx_http_appeal_loc_conf_t;
 
 
@@ -292,10 +383,12 @@ typedef struct {
     ngx_str_t                      client;
     ngx_str_t                      args;
     ngx_str_t                      args_source; /* what args was made of */
+    ngx_str_t                      difficulty;
 
     ngx_uint_t                     method;      /* 0: not let in */
     ngx_str_t                      key;         /* the prefix of an API key */
     struct limits_rate             rate;        /* that it has of its own */
+    struct altcha_spent            solution;    /* of a challenge */
 
     ngx_http_appeal_loc_conf_t    *decided;     /* the rules that said so */
     enum problem_reason            refused;
@@ -303,6 +396,7 @@ typedef struct {
     ngx_array_t                   *dry;         /* the same of dry runs */
     ngx_str_t                      dry_run;     /* who would have refused */
     ngx_str_t                      public_path; /* if a secret is in it */
+    unsigned                       spent:1;     /* the solution is */
 } ngx_http_appeal_ctx_t;
 
 
@@ -326,6 +420,8 @@ ngx_uint_t ngx_http_appeal_next_arg(u_char **p, u_char *end, ngx_str_t *arg,
     ngx_str_t *key);
 char *ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_appeal_read_secret(ngx_conf_t *cf, ngx_str_t *name,
+    ngx_str_t *secret);
 
 /* ngx_http_appeal_files.c */
 
@@ -336,6 +432,7 @@ void *ngx_http_appeal_current(ngx_http_request_t *r,
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_keys_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_jwks_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_revoked_type;
+extern ngx_http_appeal_file_type_t  ngx_http_appeal_challenge_keys_type;
 extern ngx_http_appeal_file_type_t  ngx_http_appeal_networks_type;
 
 /* ngx_http_appeal_hook.c */
@@ -360,6 +457,29 @@ struct tokens *ngx_http_appeal_memory_tokens(ngx_shm_zone_t *shm_zone);
 ngx_int_t ngx_http_appeal_identify_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     ngx_str_t *text, enum problem_reason *reason);
+
+/* ngx_http_appeal_challenge.c */
+
+char *ngx_http_appeal_challenge_zone(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_appeal_challenge_place(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_appeal_challenge_issue(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_appeal_merge_challenge(ngx_conf_t *cf,
+    ngx_http_appeal_loc_conf_t *prev, ngx_http_appeal_loc_conf_t *conf);
+ngx_uint_t ngx_http_appeal_same_challenge(ngx_http_appeal_loc_conf_t *one,
+    ngx_http_appeal_loc_conf_t *two);
+ngx_uint_t ngx_http_appeal_find_solution(ngx_http_request_t *r,
+    ngx_str_t *text);
+ngx_int_t ngx_http_appeal_identify_solution(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
+    ngx_str_t *text, enum problem_reason *reason);
+void ngx_http_appeal_spend(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_loc_conf_t *alcf, enum problem_reason *reason);
+ngx_uint_t ngx_http_appeal_difficulty(ngx_http_appeal_loc_conf_t *alcf);
+ngx_int_t ngx_http_appeal_start_maker(ngx_cycle_t *cycle);
+void ngx_http_appeal_stop_maker(ngx_cycle_t *cycle);
 
 /* ngx_http_appeal_memory.c */
 
@@ -396,14 +516,34 @@ ngx_int_t ngx_http_appeal_peek(ngx_http_request_t *r,
 ngx_int_t ngx_http_appeal_charge(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     enum problem_reason *reason);
+ngx_uint_t ngx_http_appeal_is_name(ngx_str_t *name);
 int64_t ngx_http_appeal_now(void);
 int64_t ngx_http_appeal_retry_after(ngx_http_appeal_ctx_t *ctx);
+
+/* ngx_http_appeal_share.c */
+
+char *ngx_http_appeal_limit_share(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_appeal_init_share(ngx_conf_t *cf,
+    ngx_http_appeal_main_conf_t *amcf);
+ngx_int_t ngx_http_appeal_start_share(ngx_cycle_t *cycle,
+    ngx_http_appeal_main_conf_t *amcf);
+void ngx_http_appeal_stop_share(ngx_http_appeal_main_conf_t *amcf);
+void ngx_http_appeal_share_part(ngx_http_appeal_zone_t *zone,
+    struct limits_charge *charge, ngx_http_appeal_part_t *part);
+size_t ngx_http_appeal_share_size(ngx_http_appeal_zone_t *zone);
+ngx_int_t ngx_http_appeal_share_attach(ngx_http_appeal_zone_t *zone,
+    u_char *p);
+ngx_int_t ngx_http_appeal_share_make(ngx_http_appeal_zone_t *zone, u_char *p);
 
 /* ngx_http_appeal_answer.c */
 
 ngx_int_t ngx_http_appeal_add_filter(ngx_conf_t *cf);
 ngx_int_t ngx_http_appeal_refuse(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
+ngx_int_t ngx_http_appeal_refuse_here(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx);
+ngx_int_t ngx_http_appeal_add_no_store(ngx_http_request_t *r);
 ngx_uint_t ngx_http_appeal_may_log(ngx_http_request_t *r);
 char *ngx_http_appeal_problem(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 u_char *ngx_http_appeal_log_connection(ngx_log_t *log, u_char *buf,

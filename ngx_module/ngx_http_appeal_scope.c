@@ -16,6 +16,7 @@ static ngx_conf_bitmask_t  ngx_http_appeal_scope_mask[] = {
     { ngx_string("jwt"), NGX_HTTP_APPEAL_JWT },
     { ngx_string("api_key"), NGX_HTTP_APPEAL_API_KEY },
     { ngx_string("hook"), NGX_HTTP_APPEAL_HOOK },
+    { ngx_string("challenge"), NGX_HTTP_APPEAL_CHALLENGE },
     { ngx_string("anonymous"), NGX_HTTP_APPEAL_ANONYMOUS },
     { ngx_null_string, 0 }
 };

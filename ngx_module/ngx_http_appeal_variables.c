@@ -22,6 +22,8 @@ static ngx_int_t ngx_http_appeal_client_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_appeal_args_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_appeal_difficulty_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_appeal_uri_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
@@ -81,6 +83,9 @@ static ngx_http_variable_t  ngx_http_appeal_variables[] = {
 
     { ngx_string("appeal_args"), NULL, ngx_http_appeal_args_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("appeal_difficulty"), NULL,
+      ngx_http_appeal_difficulty_variable, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("appeal_uri"), NULL, ngx_http_appeal_uri_variable, 0,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -279,6 +284,45 @@ ngx_http_appeal_uri_variable(ngx_http_request_t *r,
     uri = r->uri;
     ngx_http_appeal_hide_secret(r, &uri);
     ngx_http_appeal_set_value(v, &uri);
+
+    return NGX_OK;
+}
+
+
+/* What it was when it was asked for first, for it may rise meanwhile. */
+
+static ngx_int_t
+ngx_http_appeal_difficulty_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char                 *text;
+    ngx_uint_t              difficulty;
+    ngx_http_appeal_ctx_t  *ctx;
+
+    ctx = ngx_http_appeal_get_ctx(r);
+
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ctx->difficulty.len == 0) {
+        difficulty = ngx_http_appeal_difficulty(
+                          ngx_http_get_module_loc_conf(r,
+                                                       ngx_http_appeal_module));
+
+        if (difficulty != 0) {
+            text = ngx_pnalloc(r->main->pool, NGX_INT_T_LEN);
+
+            if (text == NULL) {
+                return NGX_ERROR;
+            }
+
+            ctx->difficulty.data = text;
+            ctx->difficulty.len = ngx_sprintf(text, "%ui", difficulty) - text;
+        }
+    }
+
+    ngx_http_appeal_set_value(v, &ctx->difficulty);
 
     return NGX_OK;
 }
@@ -563,19 +607,30 @@ ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_appeal_main_conf_t *amcf = conf;
 
-    u_char           *data;
-    char             *rv;
-    ssize_t           n;
-    ngx_str_t        *value, path;
-    ngx_file_t        f;
-    ngx_file_info_t   fi;
+    ngx_str_t  *value;
 
     if (amcf->client_secret.data != NULL) {
         return "is duplicate";
     }
 
     value = cf->args->elts;
-    path = value[1];
+    amcf->client_day = -1;
+
+    return ngx_http_appeal_read_secret(cf, &value[1], &amcf->client_secret);
+}
+
+
+char *
+ngx_http_appeal_read_secret(ngx_conf_t *cf, ngx_str_t *name, ngx_str_t *secret)
+{
+    u_char           *data;
+    char             *rv;
+    ssize_t           n;
+    ngx_str_t         path;
+    ngx_file_t        f;
+    ngx_file_info_t   fi;
+
+    path = *name;
 
     if (ngx_conf_full_name(cf->cycle, &path, 1) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -616,9 +671,8 @@ ngx_http_appeal_client_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                            "everybody may read the secret in \"%V\"", &path);
     }
 
-    amcf->client_secret.data = data;
-    amcf->client_secret.len = n;
-    amcf->client_day = -1;
+    secret->data = data;
+    secret->len = n;
     rv = NGX_CONF_OK;
 
 done:

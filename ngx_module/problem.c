@@ -198,6 +198,43 @@ static const struct reason  reasons[PROBLEM_REASONS] = {
       { "Маркер отозван. Получите новый.",
         "The token was revoked. Get a new one." } },
 
+    [PROBLEM_MALFORMED_CHALLENGE] = { "malformed_challenge", 401,
+      { "Решение задачи составлено неверно.",
+        "The solution of the challenge is not well formed." } },
+
+    [PROBLEM_UNKNOWN_CHALLENGE] = { "unknown_challenge", 401,
+      { "Такой задачи этот сервер сейчас не знает. Запросите новую.",
+        "This server does not know the challenge now. Ask for a new one." } },
+
+    [PROBLEM_BAD_CHALLENGE_SIGNATURE] = { "bad_challenge_signature", 401,
+      { "Подпись задачи неверна.",
+        "The signature of the challenge is wrong." } },
+
+    [PROBLEM_EXPIRED_CHALLENGE] = { "expired_challenge", 401,
+      { "Время на решение задачи истекло. Запросите новую.",
+        "The time for the challenge is over. Ask for a new one." } },
+
+    [PROBLEM_WRONG_PURPOSE] = { "wrong_purpose", 401,
+      { "Эта задача выдана для другого действия или региона.",
+        "The challenge is meant for another purpose or region." } },
+
+    [PROBLEM_WRONG_PROOF] = { "wrong_proof", 401,
+      { "Решение задачи неверно.",
+        "The solution of the challenge is wrong." } },
+
+    [PROBLEM_SPENT_CHALLENGE] = { "spent_challenge", 401,
+      { "Это решение уже использовано. Запросите новую задачу.",
+        "This solution was used before. Ask for a new challenge." } },
+
+    [PROBLEM_CHALLENGES_FULL] = { "challenges_full", 503,
+      { "Решений сейчас больше, чем сервер может запомнить. Повторите "
+        "позже с тем же решением.",
+        "There are more solutions now than the server can remember. Try "
+        "again later with the same one." } },
+
+    [PROBLEM_NO_CHALLENGE_READY] = { "no_challenge_ready", 503,
+      { "Готовых задач сейчас нет. Повторите через несколько секунд.",
+        "No challenge is ready now. Try again in a few seconds." } },
     [PROBLEM_INSUFFICIENT_SCOPE] = { "insufficient_scope", 403,
       { "У ключа или маркера нет права на такое действие.",
         "The key or the token has no scope for that." } },

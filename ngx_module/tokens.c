@@ -125,7 +125,7 @@ tokens_held(const struct tokens *tokens, int64_t now)
 
     /* a keyed hash spreads the tokens: the other entries are like these */
 
-    return n * capacity / entries;
+    return entries == capacity ? n : n * capacity / entries;
 }
 
 

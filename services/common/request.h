@@ -32,7 +32,7 @@ struct request {
     enum lang lang; /* from ?lang=, the cookie lang, Accept-Language; ru otherwise */
 
     /* who, as the edge says; never from the client */
-    struct str auth; /* "api_key", "anonymous" */
+    struct str auth; /* "jwt", "api_key", "challenge", "anonymous" */
     struct str subject;
     struct str client; /* pseudonym of the address */
     struct str request_id;

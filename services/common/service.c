@@ -167,8 +167,7 @@ static void ask(struct request *r)
 {
     const struct route *route = r->route;
     if (route->roles != 0 && (r->roles & route->roles) == 0) {
-        int nobody = r->auth.n == 0 || str_eq(r->auth, STR("anonymous"));
-        reply_problem(r, nobody ? OTK_UNAUTHORIZED : OTK_FORBIDDEN, STR(""));
+        reply_problem(r, r->subject.n == 0 ? OTK_UNAUTHORIZED : OTK_FORBIDDEN, STR(""));
         return;
     }
     if (route->fields != NULL) {

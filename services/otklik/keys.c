@@ -22,7 +22,7 @@
 #include "commands.h"
 #include "text.h"
 
-enum { FILE_MAX = 16 << 20, SUBJECT_MAX = 64, HOOK_MAX = 32, SOURCE_MAX = 2048 };
+enum { FILE_MAX = 16 << 20, SUBJECT_MAX = 64, HOOK_MAX = 32, SOURCE_MAX = 2048, SCOPES_MAX = 128 };
 
 static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
 static const char *const known_roles[] = { "integrator", "staff", "channel", NULL };
@@ -103,6 +103,14 @@ static int is_hook(const char *s)
 {
     size_t n = strlen(s);
     return n > 0 && n <= HOOK_MAX && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
+}
+
+/* Names with single commas between, as the edge has them. */
+static int are_scopes(const char *s)
+{
+    size_t n = strlen(s);
+    return n > 0 && n <= SCOPES_MAX && s[0] != ',' && s[n - 1] != ',' && strstr(s, ",,") == NULL &&
+           strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:/-,") == n;
 }
 
 /* What the edge would take: one wrong line, and it goes by the file before. */
@@ -278,7 +286,7 @@ static int has_prefix(struct str text, struct str prefix)
 /* ---- keys add */
 
 struct add_settings {
-    const char *file, *subject, *roles, *hook, *source, *rate, *expires;
+    const char *file, *subject, *roles, *scopes, *hook, *source, *rate, *expires;
     int64_t region, body, burst;
 };
 
@@ -292,6 +300,10 @@ static int check_add(const struct add_settings *s)
     if (!are_roles(s->roles)) {
         return cli_usage(&command_keys_add,
                          "--roles takes integrator, staff, channel, with commas between");
+    }
+    if (s->scopes != NULL && !are_scopes(s->scopes)) {
+        return cli_usage(&command_keys_add,
+                         "--scopes takes names of A-Z a-z 0-9 . _ : / - with commas between");
     }
     if (s->hook != NULL && !is_hook(s->hook)) {
         return cli_usage(&command_keys_add, "--hook takes 1 to %d of a-z 0-9 _", HOOK_MAX);
@@ -329,9 +341,10 @@ static int append_key(struct keyfile *f, const struct add_settings *s, const cha
     }
     int ends = f->text.n == 0 || f->text.p[f->text.n - 1] == '\n';
     char *text =
-        cli_printf("%.*s%s%.*s %s subject=%s roles=%s region=%" PRId64 "%s%s%s%s%s%s%s%s%s%s\n",
+        cli_printf("%.*s%s%.*s %s subject=%s roles=%s region=%" PRId64 "%s%s%s%s%s%s%s%s%s%s%s%s\n",
                    (int)f->text.n, f->text.p, ends ? "" : "\n", KEY_PREFIX, key + 4, digest,
                    s->subject, s->roles, s->region, body,
+                   s->scopes == NULL ? "" : " scopes=", s->scopes == NULL ? "" : s->scopes,
                    s->hook == NULL ? "" : " hook=", s->hook == NULL ? "" : s->hook,
                    s->source == NULL ? "" : " source=", s->source == NULL ? "" : s->source,
                    s->rate == NULL ? "" : " rate=", s->rate == NULL ? "" : s->rate, burst,
@@ -519,6 +532,11 @@ static const struct option_row add_options[] = {
       .help = "the body it acts for",
       .min = 1,
       .max = INT32_MAX },
+    { .name = "scopes",
+      .kind = OPTION_TEXT,
+      .offset = offsetof(struct add_settings, scopes),
+      .value = "A,B",
+      .help = "what it is good for, where the edge asks (appeal_scope)" },
     { .name = "hook",
       .kind = OPTION_TEXT,
       .offset = offsetof(struct add_settings, hook),

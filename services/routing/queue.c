@@ -61,7 +61,8 @@ struct region {
 struct row {
     struct str outbox_id, appeal_id, text;
     int32_t theme_id, municipality_id; /* 0: none */
-    int known_client, has_point, is_appeal;
+    int known_client;                  /* or one that has paid with work */
+    int has_point, is_appeal;
     int64_t received_us;
     int attempts;
 };
@@ -360,13 +361,14 @@ static void refused(struct queue *q)
 
 static struct row row_of(const PGresult *res, int i)
 {
+    struct str auth = db_cell(res, i, COL_AUTH);
     return (struct row){
         .outbox_id = db_cell(res, i, COL_OUTBOX),
         .attempts = (int)strtol(PQgetvalue(res, i, COL_ATTEMPTS), NULL, 10),
         .appeal_id = db_cell(res, i, COL_APPEAL),
         .text = db_cell(res, i, COL_TEXT),
         .theme_id = (int32_t)strtol(PQgetvalue(res, i, COL_THEME), NULL, 10),
-        .known_client = str_eq(db_cell(res, i, COL_AUTH), STR("api_key")),
+        .known_client = str_eq(auth, STR("api_key")) || str_eq(auth, STR("challenge")),
         .is_appeal = str_eq(db_cell(res, i, COL_CLASS), STR("appeal")),
         .received_us = strtoll(PQgetvalue(res, i, COL_RECEIVED), NULL, 10),
         .has_point = str_eq(db_cell(res, i, COL_HAS_POINT), STR("t")),

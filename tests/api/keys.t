@@ -39,6 +39,17 @@ subtest 'the secret of a hook' => sub {
     is read_file($hooks), $before, 'and nothing is written';
 };
 
+subtest 'what a key is good for' => sub {
+    my $scoped = scratch() . '/scoped';
+    my @who = ('keys', 'add', '--file', $scoped, '--subject', 'press', '--roles', 'staff', '--region', 90);
+    my $run = otklik(@who, '--scopes', 'reports:read,https://x.example/V1_a.b-c');
+    is $run->{status}, 0, 'is said' or diag $run->{err};
+    like read_file($scoped), qr{ region=90 scopes=reports:read,https://x\.example/V1_a\.b-c$}m, 'in its line';
+    my $before = read_file($scoped);
+    is otklik(@who, '--scopes', $_)->{status}, 2, "'$_' is nothing" for '', 'a,', ',a', 'a,,b', 'a b', 'a"b', 'x' x 129;
+    is read_file($scoped), $before, 'and nothing is written';
+};
+
 subtest 'twenty at once' => sub {
     chmod 0600, $file;
     my @runs = map { otklik_start('keys', 'add', '--file', $file, '--subject', "s$_", '--roles', 'staff', '--region', 1) } 1 .. 20;

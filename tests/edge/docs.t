@@ -14,7 +14,13 @@ my $dir = nginx_dir();
 my ($line, $key) = new_key_line('partner', region => 67);
 nginx_keys($line);
 for (['jwks.json', jwk_set(jwk(new_token_key('ES256')))], ['revoked', "one\n"]) { open my $out, '>', "$dir/$_->[0]" or die $!; print {$out} $_->[1]; close $out or die $! }
-{ open my $out, '>', "$dir/client.secret" or die $!; print {$out} 'x' x 32; close $out or die $! }
+for (qw(client.secret share.secret redis.password)) { open my $out, '>', "$dir/$_" or die $!; print {$out} 'x' x 32; close $out or die $! }
+{
+    my ($keys) = $docs =~ /^```\n(2026-11 .*?\n)```$/ms;
+    open my $out, '>', "$dir/challenge.keys" or die $!;
+    print {$out} $keys;
+    close $out or die $!;
+}
 
 my @examples = $docs =~ /^```nginx\n(.*?)^```$/gms;
 cmp_ok scalar @examples, '>=', 4, 'there are examples';
@@ -46,12 +52,25 @@ subtest 'nothing is left out' => sub {
     my @parameters = $module =~ /\{ ngx_string\("(\w+=)"\), ngx_http_appeal_limit_set/g;
     cmp_ok scalar @parameters, '>=', 7, 'parameters of limits';
     like $docs, qr/^\| `\Q$_\E/m, $_ for @parameters;
+    my @settings = $module =~ /\{ ngx_string\("(\w+=)"\), ngx_http_appeal_challenge_set/g;
+    cmp_ok scalar @settings, '>=', 6, 'parameters of challenges';
+    like $docs, qr/^\| `\Q$_\E/m, $_ for @settings;
     my @attributes = text_of('ngx_module/keys.c') =~ /^\s+\{ "(\w+)", set_/gm;
     cmp_ok scalar @attributes, '>=', 7, 'attributes of keys';
     like $docs, qr/^\| .*`$_=`/m, $_ for @attributes;
     my @reasons = text_of('ngx_module/problem.c') =~ /\[PROBLEM_\w+\] = \{ "(\w+)", \d+/g;
     cmp_ok scalar @reasons, '>=', 5, 'reasons of refusals';
     like $docs, qr/^\| \d+ \| `$_`/m, $_ for @reasons;
+};
+
+subtest 'tests that are named are there' => sub {
+    my ($table) = $docs =~ /^### RFC 8725, point by point\n(.*?)^##/ms;
+    my $units = text_of('tests/unit/jws_test.c');
+    my $edge = text_of('tests/edge/jwt.t');
+    my @named = $table =~ /\b([a-z]+(?:_[a-z0-9]+){2,})\b/g;
+    cmp_ok scalar @named, '>=', 15, 'there are names';
+    like $units, qr/^static void $_\(/m, $_ for grep { !/\Aappeal_/ } @named;
+    like $edge, qr/^subtest '$_'/m, $_ for $table =~ /"([^"]+)"/g;
 };
 
 my ($limits) = grep { /name=day/ } @examples;

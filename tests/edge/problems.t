@@ -96,12 +96,13 @@ subtest 'headers of safety' => sub {
 };
 
 subtest 'operators have their own door' => sub {
-    is get($_)->{status}, 404, "$_ is not for the public" for '/metrics', '/health/ready', '/intake/metrics', '/intake/health/live';
+    is get($_)->{status}, 404, "$_ is not for the public" for '/metrics', '/status', '/health/ready', '/intake/metrics', '/intake/health/live';
     for my $service (qw(intake routing reporting)) {
         is internal("/$service/health/$_")->{status}, 200, "$service is $_" for qw(live ready);
         like internal("/$service/metrics")->{content}, qr/^otklik_requests_total \d+$/m, "$service counts";
     }
     like internal('/metrics')->{content}, qr/^\w*limit_passed_total\S* \d+$/m, 'the edge counts, too';
+    cmp_ok internal('/status')->{json}{limit_capacity}[0]{value}, '>', 1000, 'in JSON, if one likes';
     is internal('/health/live')->{status}, 200, 'and lives';
     is internal('/nothing')->{status}, 404, 'and nothing more';
 };

@@ -139,6 +139,8 @@ subtest 'configurations that are refused' => sub {
     }
     my ($status) = nginx_config($http, 'location / { appeal_auth jwt api_key; appeal_jwt_claims roles=r; appeal_scope a only=api_key; }');
     is $status, 0, 'scopes of tokens are not needed where only keys are asked';
+    ($status) = nginx_config($http, 'location / { appeal_auth jwt api_key anonymous; appeal_scope a only=hook,anonymous,api_key,jwt; }');
+    is $status, 0, 'every kind may be named';
 };
 
 done_testing;

@@ -55,6 +55,7 @@ my ($proxy) = $section =~ /^```nginx\n(.*?)^```$/ms;
 write_to("$etc/conf.d/proxy.conf", $proxy);
 system 'chmod', '-R', 'go+rX', $dir;
 chmod 0600, "$destination/etc/otklik/client.secret";
+chmod 0640, "$destination/etc/otklik/challenge.keys";
 my $temporary = join ' ', map { "${_}_temp_path $dir/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
 write_to("$etc/nginx.conf", "daemon off; pid $dir/site.pid; error_log $dir/error.log; include $etc/modules-enabled/*.conf;\n"
     . "events { worker_connections 512; }\nhttp { include /etc/nginx/mime.types; access_log off; $temporary include $etc/conf.d/*.conf; }\n");

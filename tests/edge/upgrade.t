@@ -7,11 +7,12 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use Otklik::Nginx;
 
-my $http = 'appeal_limit_zone one 1m; appeal_limit_zone two 64k;';
+my $http = 'appeal_limit_zone one 1m; appeal_limit_zone two 64k; appeal_limit_zone told 64k shared; appeal_limit_share redis=unix:/nowhere edges=1;';
 my $server = <<'CONF';
 appeal_auth anonymous;
 location @ok { return 204; }
 location /slow { appeal_limit one key=address rate=1r/h burst=3 name=slow; try_files /none @ok; }
+location /told { appeal_limit told key=address rate=1r/h burst=3 name=told; try_files /none @ok; }
 location /wide { appeal_limit two key=address rate=1r/h burst=100 name=wide; try_files /none @ok; }
 CONF
 nginx_start($http, $server, workers => 2, daemon => 1);
@@ -37,12 +38,13 @@ sub wait_for {
 
 is statuses('/slow', 4), '204 204 204 429', 'the limit is used up';
 is remaining(), 99, 'another is not';
+is statuses('/told', 4), '204 204 204 429', 'a shared one is';
 
 my $old = pid_of('nginx.pid');
 kill 'USR2', $old;
 wait_for('the new master', sub { my $new = pid_of('nginx.pid'); $new && $new != $old && -f nginx_dir() . '/nginx.pid.oldbin' });
 my $new = pid_of('nginx.pid');
-is_deeply memory_of($new), { one => 1, two => 1 }, 'the new binary holds the memory of both zones';
+is_deeply memory_of($new), { one => 1, told => 1, two => 1 }, 'the new binary holds the memory of all zones';
 like nginx_log(), qr/the zone "one" is taken over from the binary before/, 'and says so';
 
 # Both answer now; the debt is one.
@@ -54,6 +56,7 @@ kill 'WINCH', $old;
 wait_for('the end of the old workers', sub { `ps -o args= --ppid $old` !~ /worker process/ });
 is statuses('/slow', 3), '429 429 429', 'the new workers alone know of it';
 is remaining(), 90, 'and what is left';
+is statuses('/told', 3), '429 429 429', 'what several edges share is taken over, too';
 
 # Back to the old binary.
 kill 'HUP', $old;
@@ -63,14 +66,18 @@ wait_for('the end of the new binary', sub { !-d "/proc/$new" });
 is statuses('/slow', 3), '429 429 429', 'the old binary knows after the new one has gone';
 is remaining(), 89, 'what was spent meanwhile';
 
+{ open my $out, '>', nginx_dir() . '/another.secret' or die $!; print {$out} 'y' x 32; close $out or die $! }
 # And a zone that changes its size begins anew, by a reload; the others stay.
-nginx_reload('appeal_limit_zone one 2m; appeal_limit_zone two 64k;', $server, workers => 2, daemon => 1);
+nginx_reload($http =~ s/one 1m/one 2m/r, $server, workers => 2, daemon => 1);
 is statuses('/slow', 4), '204 204 204 429', 'another size: a new memory';
 is remaining(), 88, 'the same size: the same memory';
+is statuses('/told', 1), '429', 'also of what is shared';
+nginx_reload($http =~ s/one 1m/one 2m/r =~ s/edges=1/edges=1 secret=another.secret/r, $server, workers => 2, daemon => 1);
+is statuses('/told', 4), '204 204 204 429', 'another secret: a new memory, for the other edges would not know these keys';
 wait_for('the old memory to go', sub { my $m = memory_of($old); ($m->{one} // 0) == 1 && ($m->{two} // 0) == 1 });
 pass 'the old memory is given back';
 nginx_reload($http, $server, workers => 2, daemon => 1) for 1 .. 3;
-is_deeply memory_of($old), { one => 1, two => 1 }, 'and reloads do not heap up any';
+is_deeply memory_of($old), { one => 1, told => 1, two => 1 }, 'and reloads do not heap up any';
 
 unlike nginx_log(), qr/\[(?:alert|crit|emerg)\]/, 'nothing alarms';
 

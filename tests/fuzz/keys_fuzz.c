@@ -33,6 +33,7 @@ static void assert_whole(const struct key *key)
     assert_harmless(key->region, 1, 3);
     assert_harmless(key->body, 0, KEYS_VALUE_MAX);
     assert_harmless(key->scopes, 0, KEYS_VALUE_MAX);
+    assert_harmless(key->hook, 0, KEYS_VALUE_MAX);
     assert(key->rate.period == 0 || limits_rate_valid(&key->rate));
 }
 

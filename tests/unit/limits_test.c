@@ -231,6 +231,14 @@ static void the_table_decides_as_the_plain_rule(void **state)
             }
             int64_t cost = 1 + (int64_t)chance((uint64_t)p->rate.burst);
             struct limits_charge c = charge_of(table, "one", (uint64_t)k, p->rate, cost);
+            if (chance(10) == 0) {
+                /* Others tell of more than is known here, or of less, or of what is paid off. */
+                int64_t until = now - SECOND + (int64_t)chance(UINT64_C(1) << chance(40));
+                limits_raise(table, c.hash, until, now);
+                if (until > now && until > p->paid_off) {
+                    p->paid_off = until;
+                }
+            }
             bool fits = plain_fits(p, cost, now);
             assert_int_equal(limits_decide(&c, 1, now), fits);
             assert_int_equal(c.refused, !fits);
@@ -495,6 +503,43 @@ static void who_owes_least_makes_room(void **state)
     munmap(memory, 4096);
 }
 
+static void tell(struct limits *table, uint64_t key, int64_t until, int64_t now)
+{
+    struct limits_charge c = charge_of(table, "one", key, (struct limits_rate){ 1, 1 }, 1);
+    limits_raise(table, c.hash, until, now);
+}
+
+static void who_is_told_of_makes_room_like_others(void **state)
+{
+    (void)state;
+    void *memory = shared(4096);
+    struct limits *table = new_table(memory, 2 * LINE);
+    struct limits_rate rate = { SECOND, 100 };
+    for (uint64_t key = 0; key < 4; key++) {
+        assert_true(ask(table, key, rate, 10 * (1 + (int64_t)key), BEGAN));
+    }
+    tell(table, 4, BEGAN + 10 * SECOND, BEGAN); /* no more than the least: not put in */
+    assert_int_equal(debt(table, "one", 0, BEGAN), 10 * SECOND);
+    assert_int_equal(limits_evicted(table), 0);
+    tell(table, 4, BEGAN + 15 * SECOND, BEGAN);
+    assert_int_equal(debt(table, "one", 4, BEGAN), 15 * SECOND);
+    assert_int_equal(limits_evicted(table), 1);
+    tell(table, 4, BEGAN + 14 * SECOND, BEGAN); /* nothing is ever forgiven */
+    assert_int_equal(debt(table, "one", 4, BEGAN), 15 * SECOND);
+    assert_int_equal(debt(table, "one", 1, BEGAN), 20 * SECOND);
+    int64_t later = BEGAN + 100 * SECOND;
+    tell(table, 5, later, later); /* owes nothing */
+    assert_int_equal(limits_owing(table, later), 0);
+    tell(table, 5, later + SECOND, later); /* into free space */
+    assert_int_equal(limits_evicted(table), 1);
+    assert_int_equal(limits_owing(table, later), 1);
+    tell(table, 5, later + (INT64_C(1) << 58), later); /* beyond the table's time */
+    tell(table, 6, INT64_MAX, later);
+    tell(table, 6, INT64_MIN / 2, BEGAN);
+    assert_int_equal(debt(table, "one", 5, later), SECOND);
+    munmap(memory, 4096);
+}
+
 static void a_full_line_keeps_the_most_indebted(void **state)
 {
     (void)state;
@@ -664,6 +709,33 @@ static void a_new_key_is_let_in_once_by_one_of_many(void **state)
      * others wait for it, may lose its charge: on a busy machine once in some hundred thousand. */
     assert_in_range(twice, 0, 20);
     munmap(memory, size);
+}
+
+/* Half charge, half raise, each time by what they saw: no charge is lost by being told of less. */
+static void charge_or_raise(struct common *common, struct limits *table, int who)
+{
+    struct limits_charge c = charge_of(table, "one", 7, crowd, 1);
+    if (who % 2 == 0) {
+        take_all_there_is(common, table, who);
+        return;
+    }
+    for (int64_t i = 0; i < crowd.burst; i++) {
+        limits_raise(table, c.hash, BEGAN + i / 2 * SECOND, BEGAN);
+    }
+}
+
+static void who_is_told_of_loses_no_charge(void **state)
+{
+    (void)state;
+    struct common *common = shared(sizeof *common);
+    void *memory = shared(4096);
+    struct limits *table = new_table(memory, 2 * LINE);
+    together(common, table, charge_or_raise);
+    /* Those who charge stop at the burst, whatever was raised meanwhile to less. */
+    assert_in_range(common->passed, crowd.burst / 4, crowd.burst);
+    assert_int_equal(debt(table, "one", 7, BEGAN), crowd.burst * SECOND);
+    munmap(common, sizeof *common);
+    munmap(memory, 4096);
 }
 
 enum { NARROW = 50000 };
@@ -853,10 +925,12 @@ int main(void)
         cmocka_unit_test(memory_that_is_no_table_is_refused),
         cmocka_unit_test(debts_are_still_there_after_attaching),
         cmocka_unit_test(who_owes_least_makes_room),
+        cmocka_unit_test(who_is_told_of_makes_room_like_others),
         cmocka_unit_test(a_full_line_keeps_the_most_indebted),
         cmocka_unit_test(names_and_keys_do_not_run_together),
         cmocka_unit_test(many_processes_take_exactly_what_there_is),
         cmocka_unit_test(a_new_key_is_let_in_once_by_one_of_many),
+        cmocka_unit_test(who_is_told_of_loses_no_charge),
         cmocka_unit_test(what_is_given_back_is_all_there),
         cmocka_unit_test(who_loses_the_processor_half_way_is_waited_for),
         cmocka_unit_test(who_died_half_way_is_not),

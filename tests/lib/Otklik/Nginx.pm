@@ -13,7 +13,7 @@ use IO::Socket::UNIX;
 use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir new_key_line);
+our @EXPORT = qw(nginx_use nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir new_key_line);
 
 # Tests say Russian words and dashes: their names go out as UTF-8.
 if ($INC{'Test/More.pm'}) {
@@ -23,8 +23,18 @@ if ($INC{'Test/More.pm'}) {
 
 my $dir = File::Temp->newdir('otklik-nginx-XXXXXX', TMPDIR => 1);
 my ($port, $master, $echo);
+my ($current, %others) = ('');
 my $owner = $$;
 my $json = JSON::PP->new->utf8->canonical;
+
+# Several at once: from here on all is about the one of that name, with a folder and a port of its own. The first has the name ''.
+sub nginx_use {
+    my ($name) = @_;
+    $others{$current} = [$dir, $port, $master, $echo];
+    $current = $name;
+    ($dir, $port, $master, $echo) = @{ delete $others{$name} // [File::Temp->newdir('otklik-nginx-XXXXXX', TMPDIR => 1)] };
+    return;
+}
 
 sub nginx_dir { return "$dir" }
 sub nginx_url { return "http://127.0.0.1:$port" }
@@ -103,8 +113,11 @@ sub configuration {
     my $module = "$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so";
     my $workers = $o{workers} // 1;
     my $daemon = $o{daemon} ? 'on' : 'off';
+    # What the sanitizers need, for the binary that takes over, too.
+    my %environment = environment();
+    my $environment = join '', map { "env $_; " } sort keys %environment;
     return <<"CONF";
-daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
+${environment}daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
 events { worker_connections 512; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
@@ -124,7 +137,7 @@ CONF
 # nginx itself is not built with the sanitizers that the module may need: their library comes first, and nginx's own pools are no leaks.
 sub environment {
     my ($asan) = `ldd '$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so'` =~ /libasan\S* => (\S+)/ or return ();
-    return (LD_PRELOAD => $asan, ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0');
+    return (LD_PRELOAD => join(' ', $asan, $ENV{LD_PRELOAD} // ()), ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0');
 }
 
 # The answer of nginx -t to a whole http block of somebody else's: (status, text).
@@ -214,15 +227,24 @@ sub nginx_get {
     return $answer;
 }
 
+sub stop {
+    kill 'TERM', grep { defined } $master, $echo;
+    waitpid $_, 0 for grep { defined } $master, $echo;
+    # One that a daemon's parent left to us is no child.
+    for (my $until = time + 5; $master && -d "/proc/$master" && time < $until;) { sleep 0.02 }
+    # A worker that died of itself, and a sanitizer's report, go to nginx's log: they must not be overlooked.
+    return 1 unless nginx_log() =~ /AddressSanitizer|runtime error|exited on signal (?!9\b)/;
+    print {*STDERR} nginx_log();
+    return 0;
+}
+
 END {
     if ($$ == $owner) {
         my $status = $?;
-        kill 'TERM', grep { defined } $master, $echo;
-        waitpid $_, 0 for grep { defined } $master, $echo;
-        # One that a daemon's parent left to us is no child.
-        for (my $until = time + 5; $master && -d "/proc/$master" && time < $until;) { sleep 0.02 }
-        # A worker that died of itself, and a sanitizer's report, go to nginx's log: they must not be overlooked.
-        if (nginx_log() =~ /AddressSanitizer|runtime error|exited on signal (?!9\b)/) { print {*STDERR} nginx_log(); $status ||= 1 }
+        for my $name ($current, keys %others) {
+            nginx_use($name) if $name ne $current;
+            $status ||= 1 unless stop();
+        }
         $? = $status;
     }
 }
