@@ -17,6 +17,8 @@ T =
 NAME =
 DATA =
 SECONDS = 60
+# make test-nginx: a tree of the sources of another nginx; without it Debian's.
+NGINX_SOURCES =
 
 BUILD = $(if $(SAN),build-san,build)
 CC = gcc
@@ -46,7 +48,7 @@ MODULE = $(if $(wildcard ngx_module/config),$(BUILD)/ngx_module/ngx_http_appeal_
 UNIT_SOURCES = $(wildcard tests/unit/*_test.c)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
 
-.PHONY: all help programs module unit-tests install run stop status test fresh bench fuzz lint clean
+.PHONY: all help programs module unit-tests install run stop status test test-nginx fresh bench fuzz lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -60,6 +62,7 @@ help:
 	@echo 'make run [PORT=8080]     install what is missing, build, start everything under var/'
 	@echo 'make stop                stop it; make status: what runs'
 	@echo 'make test [T=tests/edge] all tests, or one folder or file, in a throw-away place'
+	@echo 'make test-nginx          the edge on an nginx with sanitizers, from Debian'\''s sources or [NGINX_SOURCES=DIR]'
 	@echo 'make fresh               both of the above in a minimal Debian root'
 	@echo 'make lint [FIX=1]        static checks (FIX=1 formats C first)'
 	@echo 'make bench NAME=intake [DATA=FILE]'
@@ -155,6 +158,11 @@ test:
 	@scripts/packages run build test
 	@$(MAKE) --silent all unit-tests
 	@BUILD=$(BUILD) tests/run $(T)
+
+test-nginx:
+	@scripts/packages run build test
+	@$(MAKE) --silent all
+	@BUILD=$(BUILD) scripts/test-nginx $(NGINX_SOURCES)
 
 fresh:
 	@scripts/packages fresh

@@ -20,6 +20,8 @@ static ngx_int_t ngx_http_appeal_send_problem(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_uint_t status);
 static void ngx_http_appeal_fill_policies(struct problem *problem,
     ngx_http_appeal_ctx_t *ctx);
+static void ngx_http_appeal_count_refusal(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx);
 static ngx_int_t ngx_http_appeal_challenge(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
 static void ngx_http_appeal_log_refusal(ngx_http_request_t *r,
@@ -77,29 +79,33 @@ ngx_http_appeal_refusal(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
 {
     char                         *name;
     ngx_int_t                     status;
+    ngx_uint_t                    any;
     ngx_http_core_loc_conf_t     *clcf;
     ngx_http_appeal_loc_conf_t   *alcf;
-    ngx_http_appeal_counters_t   *counters;
 
     status = problem_reason_status(ctx->refused);
     *page = 1;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    any = clcf->satisfy == NGX_HTTP_SATISFY_ANY
+          && status != NGX_HTTP_TOO_MANY_REQUESTS;
 
     if (ctx->reason.len == 0) {
         name = (char *) problem_reason_name(ctx->refused);
         ctx->reason.data = (u_char *) name;
         ctx->reason.len = ngx_strlen(name);
 
-        counters = ngx_http_appeal_counters(
-                     ngx_http_get_module_main_conf(r, ngx_http_appeal_module));
-        ngx_http_appeal_count(counters->refused[ctx->refused]);
-
         /* what the client is told is to be found in the log */
 
         if (ngx_http_appeal_set_request_id(r, ctx) != NGX_OK) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
+    }
 
-        ngx_http_appeal_log_refusal(r, ctx);
+    if (!any) {
+        ngx_http_appeal_count_refusal(r, ctx);
     }
 
     if ((status == NGX_HTTP_UNAUTHORIZED
@@ -109,13 +115,7 @@ ngx_http_appeal_refusal(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_appeal_module);
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
-
-    if (alcf->body == NGX_HTTP_APPEAL_BODY_ERROR_PAGE
-        || (clcf->satisfy == NGX_HTTP_SATISFY_ANY
-            && status != NGX_HTTP_TOO_MANY_REQUESTS))
-    {
+    if (any || alcf->body == NGX_HTTP_APPEAL_BODY_ERROR_PAGE) {
         return status;
     }
 
@@ -125,6 +125,66 @@ ngx_http_appeal_refusal(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     *page = 0;
 
     return ngx_http_appeal_send_problem(r, ctx, status);
+}
+
+
+/*
+ * Has another module let in whom this one refused, by "satisfy any"?  nginx
+ * hides the challenge then.  In another place it will be asked anew.
+ */
+
+ngx_uint_t
+ngx_http_appeal_overruled(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
+{
+    if (ctx->challenge == NULL || ctx->challenge->hash != 0) {
+        return 0;
+    }
+
+    if (r->headers_out.www_authenticate == ctx->challenge) {
+        r->headers_out.www_authenticate = NULL;
+    }
+
+    ctx->challenge = NULL;
+    ctx->refused = PROBLEM_NO_REASON;
+    ctx->decided = NULL;
+    ngx_str_null(&ctx->reason);
+
+    return 1;
+}
+
+
+/* At the end of a request: nobody let it in after all, or somebody did. */
+
+void
+ngx_http_appeal_settle(ngx_http_request_t *r)
+{
+    ngx_http_appeal_ctx_t  *ctx;
+
+    ctx = ngx_http_appeal_find_ctx(r);
+
+    if (ctx != NULL && ctx->refused && !ngx_http_appeal_overruled(r, ctx)) {
+        ngx_http_appeal_count_refusal(r, ctx);
+    }
+}
+
+
+static void
+ngx_http_appeal_count_refusal(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx)
+{
+    ngx_http_appeal_counters_t  *counters;
+
+    if (ctx->counted) {
+        return;
+    }
+
+    ctx->counted = 1;
+
+    counters = ngx_http_appeal_counters(
+                     ngx_http_get_module_main_conf(r, ngx_http_appeal_module));
+    ngx_http_appeal_count(counters->refused[ctx->refused]);
+
+    ngx_http_appeal_log_refusal(r, ctx);
 }
 
 
@@ -217,6 +277,7 @@ ngx_http_appeal_challenge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
     /* nginx hides it if another module lets the request in */
 
     r->headers_out.www_authenticate = h;
+    ctx->challenge = h;
 
     return NGX_OK;
 }

@@ -150,8 +150,7 @@ ngx_http_appeal_find_cookie(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *token)
 {
 #if (nginx_version >= 1023000)
-    return ngx_http_parse_multi_header_lines(r, r->headers_in.cookie, name,
-                                             token)
+    return ngx_http_parse_cookie_lines(r, r->headers_in.cookie, name, token)
            != NULL;
 #else
     return ngx_http_parse_multi_header_lines(&r->headers_in.cookies, name,

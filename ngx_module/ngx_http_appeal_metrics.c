@@ -435,6 +435,10 @@ ngx_http_appeal_log_phase_handler(ngx_http_request_t *r)
 
     ngx_http_appeal_count(counters->answers[class < 6 ? class : 0]);
 
+    if (r == r->main) {
+        ngx_http_appeal_settle(r);
+    }
+
     return NGX_OK;
 }
 

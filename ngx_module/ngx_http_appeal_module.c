@@ -350,7 +350,7 @@ ngx_http_appeal_access_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->refused) {
+    if (ctx->refused && !ngx_http_appeal_overruled(r, ctx)) {
 
         /* stands for the whole request, wherever it was redirected to */
 

@@ -392,6 +392,8 @@ typedef struct {
 
     ngx_http_appeal_loc_conf_t    *decided;     /* the rules that said so */
     enum problem_reason            refused;
+    ngx_table_elt_t               *challenge;   /* of that refusal */
+    unsigned                       counted:1;   /* that refusal is */
     ngx_array_t                   *charged;     /* ngx_http_appeal_charged_t */
     ngx_array_t                   *dry;         /* the same of dry runs */
     ngx_str_t                      dry_run;     /* who would have refused */
@@ -541,6 +543,9 @@ ngx_int_t ngx_http_appeal_share_make(ngx_http_appeal_zone_t *zone, u_char *p);
 ngx_int_t ngx_http_appeal_add_filter(ngx_conf_t *cf);
 ngx_int_t ngx_http_appeal_refuse(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
+ngx_uint_t ngx_http_appeal_overruled(ngx_http_request_t *r,
+    ngx_http_appeal_ctx_t *ctx);
+void ngx_http_appeal_settle(ngx_http_request_t *r);
 ngx_int_t ngx_http_appeal_refuse_here(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx);
 ngx_int_t ngx_http_appeal_add_no_store(ngx_http_request_t *r);

@@ -122,6 +122,7 @@ ngx_http_appeal_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
         ngx_http_appeal_set_value(v, &empty);
 
     } else {
+        (void) ngx_http_appeal_overruled(r->main, ctx);
         ngx_http_appeal_set_value(v, (ngx_str_t *) ((char *) ctx + data));
     }
 

@@ -23,6 +23,7 @@ my %forged = map { ($_ => 'forged') } qw(Appeal-Auth Appeal-Subject Appeal-Roles
 for my $case (['nobody', {}], ['a key', { 'X-Api-Key' => $key }]) {
     my ($who, $headers) = @$case;
     my $got = nginx_get('/path?q=1&lang=en', headers => { %forged, %$headers, Cookie => 'lang=en; session=secret' })->{json};
+    delete $got->{HTTP_HOST} if $ENV{OTKLIK_NGINX}; # newer ones add it themselves
     is_deeply [sort keys %$got], [sort @listed], "$who: the service gets the list and nothing else";
     is scalar(grep({ @{ $got->{$_} } != 1 } keys %$got)), 0, "$who: each once";
     unlike join(' ', map { $_->[0] } values %$got), qr/forged|secret/, "$who: nothing forged, no other cookie";

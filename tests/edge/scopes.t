@@ -116,6 +116,7 @@ subtest 'the log is told' => sub {
     by_key('/limited/3', $writer_key);
     is $last->('/limited/3'), '/limited/3|429|api_key|rate_exceeded|some|0||appeals:write reports:read|', 'the limit that refused';
     nginx_get('/twice/1?x') for 1 .. 2;
+    nginx_wait('the second line', sub { open my $in, '<', "$dir/decisions.log" or return 0; return 2 == grep { m{\A/twice/1\|} } <$in> });
     is $last->('/twice/1'), '/twice/1|429|anonymous|rate_exceeded|a,b|0|||', 'both, if two did';
     by_token('/free/1');
     is $last->('/free/1'), '/free/1|200|jwt||||verified||', 'a token that was verified';

@@ -50,6 +50,10 @@ for my $file ("$etc/conf.d/otklik.conf", glob "$etc/otklik/*.conf") {
     print {$out} $text;
     close $out or die $!;
 }
+# Another nginx has a module of its own, and newer ones spell HTTP/2 otherwise.
+if ($ENV{OTKLIK_NGINX}) {
+    system('ln', '-sf', nginx_module(), "$destination/usr/local/lib/otklik/ngx_http_appeal_module.so") == 0 or die 'ln';
+}
 # What the manual says for a server behind a proxy, too.
 my ($proxy) = $section =~ /^```nginx\n(.*?)^```$/ms;
 write_to("$etc/conf.d/proxy.conf", $proxy);
@@ -61,8 +65,9 @@ write_to("$etc/nginx.conf", "daemon off; pid $dir/site.pid; error_log $dir/error
     . "events { worker_connections 512; }\nhttp { include /etc/nginx/mime.types; access_log off; $temporary include $etc/conf.d/*.conf; }\n");
 {
     local %ENV = (%ENV, Otklik::Nginx::environment());
-    my $said = `/usr/sbin/nginx -t -e stderr -p '$etc' -c '$etc/nginx.conf' 2>&1`;
+    my $said = `'@{[nginx_program()]}' -t -e stderr -p '$etc' -c '$etc/nginx.conf' 2>&1`;
     is $?, 0, 'nginx takes it' or BAIL_OUT($said);
+    $said =~ s/^.*"listen \.\.\. http2" directive is deprecated.*\n//mg if $ENV{OTKLIK_NGINX};
     unlike $said, qr/\[warn\]/, 'and has nothing to say';
 }
 
@@ -70,7 +75,7 @@ my $pid = fork // die "fork: $!";
 if (!$pid) {
     %ENV = (%ENV, Otklik::Nginx::environment());
     open STDERR, '>>', "$dir/stderr";
-    exec '/usr/sbin/nginx', '-e', 'stderr', '-p', $etc, '-c', "$etc/nginx.conf";
+    exec nginx_program(), '-e', 'stderr', '-p', $etc, '-c', "$etc/nginx.conf";
 }
 for (1 .. 100) {
     last if IO::Socket::INET->new(PeerAddr => "127.0.0.1:$inner", Timeout => 1);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <sched.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -907,6 +907,222 @@ static void who_is_killed_holds_nothing(void **state)
     munmap(memory, 4096);
 }
 
+/* ---- many threads, many random histories, against the rule itself */
+
+enum { THREADS = 4, ASKED = 120, HISTORIES = 3000, HISTORY_KEYS = 8 };
+
+/* What GCRA promises, whoever came first and by whose clock: in no span of time more is let in than
+ * the burst and what the span itself pays off. */
+struct grant {
+    int64_t now;
+    int64_t cost; /* ns */
+};
+
+struct history {
+    struct limits *tables[2];
+    struct limits_rate rates[HISTORY_KEYS];
+    int keys, most; /* limits a request */
+    int64_t step, lag;
+    _Atomic int64_t clock;
+    uint64_t seed;
+    struct grant grants[THREADS][HISTORY_KEYS][ASKED];
+    int granted[THREADS][HISTORY_KEYS];
+    long refused[THREADS];
+    long wrong[THREADS];
+};
+
+struct actor {
+    struct history *history;
+    pthread_barrier_t *barrier;
+    pthread_t thread;
+    int who;
+};
+
+static uint64_t chance_of(uint64_t *state, uint64_t below)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state % below;
+}
+
+static void live_through(struct history *h, int who)
+{
+    uint64_t state = h->seed * 2654435761 + (uint64_t)who * 88172645463325252 + 1;
+    for (int i = 0; i < ASKED; i++) {
+        int64_t now = atomic_fetch_add(&h->clock, (int64_t)chance_of(&state, (uint64_t)h->step));
+        /* Some workers look at the clock and then wait. */
+        if (chance_of(&state, 3) == 0) {
+            now -= (int64_t)chance_of(&state, (uint64_t)h->lag);
+        }
+        struct limits_charge c[HISTORY_KEYS];
+        int asked[HISTORY_KEYS], n = 1 + (int)chance_of(&state, (uint64_t)h->most);
+        int k = (int)chance_of(&state, (uint64_t)h->keys);
+        int next = chance_of(&state, 2) ? 1 : h->keys - 1; /* two that ask the other way round */
+        for (int j = 0; j < n; j++, k = (k + next) % h->keys) {
+            asked[j] = k;
+            c[j] = charge_of(h->tables[k % 2], "history", (uint64_t)k, h->rates[k],
+                             1 + (int64_t)chance_of(&state, (uint64_t)h->rates[k].burst));
+        }
+        bool passed = limits_decide(c, (size_t)n, now);
+        bool refused = false;
+        for (int j = 0; j < n; j++) {
+            refused |= c[j].refused;
+            h->wrong[who] += c[j].remaining < 0 || c[j].remaining > h->rates[asked[j]].burst;
+            if (passed) {
+                struct grant *g = &h->grants[who][asked[j]][h->granted[who][asked[j]]++];
+                *g = (struct grant){ now, c[j].cost * c[j].rate.period };
+            }
+        }
+        h->wrong[who] += passed == refused;
+        h->refused[who] += !passed;
+    }
+}
+
+static void *act(void *argument)
+{
+    struct actor *actor = argument;
+    for (int i = 0; i < HISTORIES; i++) {
+        pthread_barrier_wait(actor->barrier);
+        live_through(actor->history, actor->who);
+        pthread_barrier_wait(actor->barrier);
+    }
+    return NULL;
+}
+
+static int by_time(const void *one, const void *two)
+{
+    const struct grant *a = one, *b = two;
+    return (a->now > b->now) - (a->now < b->now);
+}
+
+/* The most that was let in during any span beyond what the span pays off, in ns. */
+static int64_t most_at_once(struct history *h, int k)
+{
+    static struct grant all[THREADS * ASKED];
+    size_t n = 0;
+    for (int who = 0; who < THREADS; who++) {
+        for (int i = 0; i < h->granted[who][k]; i++) {
+            all[n++] = h->grants[who][k][i];
+        }
+    }
+    qsort(all, n, sizeof *all, by_time);
+    int64_t most = 0, since = 0, last = 0;
+    for (size_t i = 0; i < n; i++) {
+        since -= i > 0 ? all[i].now - last : 0;
+        since = (since > 0 ? since : 0) + all[i].cost;
+        most = since > most ? since : most;
+        last = all[i].now;
+    }
+    return most;
+}
+
+static void begin_history(struct history *h, void *const memory[2], size_t size, bool crowded)
+{
+    memset(h->granted, 0, sizeof h->granted);
+    memset(h->refused, 0, sizeof h->refused);
+    memset(h->wrong, 0, sizeof h->wrong);
+    h->seed = 1 + chance(UINT64_C(1) << 40);
+    h->keys = crowded ? HISTORY_KEYS : 3 + (int)chance(HISTORY_KEYS - 2);
+    h->most = 1 + (int)chance(3);
+    h->step = INT64_C(2) << chance(24);
+    h->lag = h->step * (1 + (int64_t)chance(20));
+    h->clock = BEGAN + 100 * h->lag;
+    for (int k = 0; k < h->keys; k++) {
+        h->rates[k].period = 1 + (int64_t)chance((uint64_t)h->step * 8);
+        h->rates[k].burst = 1 + (int64_t)chance(chance(2) ? 4 : 40);
+    }
+    for (int i = 0; i < 2; i++) {
+        /* Eight keys in the four entries of one table, where it is to be crowded. */
+        h->tables[i] = crowded && i > 0 ? h->tables[0] : new_table(memory[i], size);
+    }
+    /* Where all have room each has its entry from the first: to take one is tried above. */
+    for (int k = 0; !crowded && k < h->keys; k++) {
+        struct limits_charge c =
+            charge_of(h->tables[k % 2], "history", (uint64_t)k, h->rates[k], 1);
+        assert_true(limits_decide(&c, 1, BEGAN));
+    }
+}
+
+static void live_histories(bool crowded)
+{
+    size_t size = crowded ? 2 * LINE : 4096;
+    void *memory[2] = { shared(4096), shared(4096) };
+    static struct history history;
+    struct actor actors[THREADS];
+    pthread_barrier_t barrier;
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS + 1), 0);
+    seed = 424242 + (unsigned)crowded;
+    for (int who = 0; who < THREADS; who++) {
+        actors[who] = (struct actor){ .history = &history, .barrier = &barrier, .who = who };
+        assert_int_equal(pthread_create(&actors[who].thread, NULL, act, &actors[who]), 0);
+    }
+    long full = 0, passed = 0, refused = 0, wrong = 0, late = 0;
+    int64_t looser = 0;
+    uint64_t evicted = 0;
+    for (int i = 0; i < HISTORIES; i++) {
+        begin_history(&history, memory, size, crowded);
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        for (int k = 0; k < history.keys; k++) {
+            int64_t burst = history.rates[k].period * history.rates[k].burst;
+            int64_t most = most_at_once(&history, k);
+            int64_t beyond = most > burst ? (most - 1) / burst : 0; /* bursts */
+            full += most == burst;
+            /* A request that one limit refuses late gives back to the others what it took: also
+             * what time has paid off meanwhile, if it was kept waiting in between. */
+            if (history.most > 1 && !crowded && beyond > 0) {
+                assert_in_range(beyond, 1, THREADS - 1);
+                late++;
+            } else {
+                looser += beyond;
+            }
+        }
+        for (int who = 0; who < THREADS; who++) {
+            refused += history.refused[who];
+            passed += ASKED - history.refused[who];
+            wrong += history.wrong[who];
+        }
+        evicted += limits_evicted(history.tables[0]);
+    }
+    for (int who = 0; who < THREADS; who++) {
+        assert_int_equal(pthread_join(actors[who].thread, NULL), 0);
+    }
+    pthread_barrier_destroy(&barrier);
+    munmap(memory[0], 4096);
+    munmap(memory[1], 4096);
+    print_message(
+        "# %ld let in, %ld refused, %ld keys at their limit, %lu evicted, %ld bursts more, "
+        "%ld by late refusals\n",
+        passed, refused, full, (unsigned long)evicted, (long)looser, late);
+    assert_int_equal(wrong, 0);
+    assert_true(passed > HISTORIES && refused > HISTORIES);
+    if (crowded) {
+        assert_true(evicted > HISTORIES);
+        assert_true(looser > 0); /* else the measure would not see any */
+        /* Who is evicted gets one burst anew.  A thread that is stopped half way of taking an entry
+         * may lose that one charge. */
+        assert_in_range(looser, 0, evicted + HISTORIES / 500);
+    } else {
+        assert_true(full > HISTORIES / 10);
+        assert_int_equal(evicted, 0);
+        assert_int_equal(looser, 0);
+        assert_in_range(late, 0, HISTORIES / 50);
+    }
+}
+
+static void no_history_of_many_threads_is_looser_than_the_rule(void **state)
+{
+    (void)state;
+    live_histories(false);
+}
+
+static void who_is_evicted_gets_one_burst_and_no_more(void **state)
+{
+    (void)state;
+    live_histories(true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -935,6 +1151,8 @@ int main(void)
         cmocka_unit_test(who_loses_the_processor_half_way_is_waited_for),
         cmocka_unit_test(who_died_half_way_is_not),
         cmocka_unit_test(who_is_killed_holds_nothing),
+        cmocka_unit_test(no_history_of_many_threads_is_looser_than_the_rule),
+        cmocka_unit_test(who_is_evicted_gets_one_burst_and_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,12 +8,14 @@ use utf8;
 use Exporter qw(import);
 use File::Temp ();
 use HTTP::Tiny;
+use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
 use JSON::PP ();
 use Time::HiRes qw(sleep time);
 
-our @EXPORT = qw(nginx_use nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir new_key_line);
+our @EXPORT = qw(nginx_use nginx_start nginx_config nginx_test nginx_reload nginx_get nginx_url nginx_log nginx_workers nginx_keys nginx_dir nginx_master nginx_raw nginx_connect
+    nginx_program nginx_module nginx_wait new_key_line);
 
 # Tests say Russian words and dashes: their names go out as UTF-8.
 if ($INC{'Test/More.pm'}) {
@@ -26,6 +28,13 @@ my ($port, $master, $echo);
 my ($current, %others) = ('');
 my $owner = $$;
 my $json = JSON::PP->new->utf8->canonical;
+
+# OTKLIK_NGINX: one that scripts/build-nginx built; the module for it lies beside it.
+my $program = $ENV{OTKLIK_NGINX} // '/usr/sbin/nginx';
+my $module = $ENV{OTKLIK_NGINX} ? $program =~ s{[^/]+\z}{ngx_http_appeal_module.so}r : ($ENV{OTKLIK_BUILD} // 'build') . '/ngx_module/ngx_http_appeal_module.so';
+
+sub nginx_program { return $program }
+sub nginx_module { return $module }
 
 # Several at once: from here on all is about the one of that name, with a folder and a port of its own. The first has the name ''.
 sub nginx_use {
@@ -110,7 +119,6 @@ sub start_echo {
 
 sub configuration {
     my ($http, $server, %o) = @_;
-    my $module = "$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so";
     my $workers = $o{workers} // 1;
     my $daemon = $o{daemon} ? 'on' : 'off';
     # What the sanitizers need, for the binary that takes over, too.
@@ -118,7 +126,7 @@ sub configuration {
     my $environment = join '', map { "env $_; " } sort keys %environment;
     return <<"CONF";
 ${environment}daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
-events { worker_connections 512; }
+events { worker_connections @{[$o{connections} // 512]}; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
     access_log $dir/access.log; log_format own '\$status|\$appeal_auth|\$appeal_subject|\$appeal_reason';
@@ -134,20 +142,22 @@ http {
 CONF
 }
 
-# nginx itself is not built with the sanitizers that the module may need: their library comes first, and nginx's own pools are no leaks.
+# Debian's nginx is not built with the sanitizers that the module may need: their library comes first. Each module defines the same three names
+# (odr), and what a process of nginx has when it is killed is no leak.
 sub environment {
-    my ($asan) = `ldd '$ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so'` =~ /libasan\S* => (\S+)/ or return ();
-    return (LD_PRELOAD => join(' ', $asan, $ENV{LD_PRELOAD} // ()), ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0');
+    my ($asan) = `ldd '$module'` =~ /libasan\S* => (\S+)/ or return ();
+    my @first = ($ENV{OTKLIK_NGINX} ? () : $asan, $ENV{LD_PRELOAD} // ());
+    return (ASAN_OPTIONS => 'detect_leaks=0:detect_odr_violation=0:verify_asan_link_order=0', @first ? (LD_PRELOAD => "@first") : ());
 }
 
 # The answer of nginx -t to a whole http block of somebody else's: (status, text).
 sub nginx_test {
     my ($http) = @_;
     my $temporary = join ' ', map { "${_}_temp_path $dir/$_;" } qw(client_body proxy fastcgi uwsgi scgi);
-    write_to('test.conf', "pid $dir/test.pid; load_module $ENV{OTKLIK_BUILD}/ngx_module/ngx_http_appeal_module.so;\n"
+    write_to('test.conf', "pid $dir/test.pid; load_module $module;\n"
         . "events { }\nhttp {\naccess_log off; $temporary\n$http\n}\n");
     local %ENV = (%ENV, environment());
-    my $said = `/usr/sbin/nginx -t -e stderr -p '$dir' -c '$dir/test.conf' 2>&1`;
+    my $said = `'$program' -t -e stderr -p '$dir' -c '$dir/test.conf' 2>&1`;
     return ($? >> 8, $said);
 }
 
@@ -160,7 +170,7 @@ sub nginx_config {
     chmod 0755, "$dir";
     write_to('nginx.conf', configuration($http, $server, %o));
     local %ENV = (%ENV, environment());
-    my $said = `/usr/sbin/nginx -t -e stderr -p '$dir' -c '$dir/nginx.conf' 2>&1`;
+    my $said = `'$program' -t -e stderr -p '$dir' -c '$dir/nginx.conf' 2>&1`;
     return ($? >> 8, $said);
 }
 
@@ -181,7 +191,7 @@ sub nginx_start {
     if ($master == 0) {
         %ENV = (%ENV, environment());
         open STDERR, '>>', "$dir/stderr";
-        exec '/usr/sbin/nginx', '-e', 'stderr', '-p', "$dir", '-c', "$dir/nginx.conf";
+        exec $program, '-e', 'stderr', '-p', "$dir", '-c', "$dir/nginx.conf";
     }
     my $until = time + 5;
     until (IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 1)) {
@@ -190,8 +200,9 @@ sub nginx_start {
     }
     if ($o{daemon}) {
         waitpid $master, 0;
-        open my $in, '<', "$dir/nginx.pid" or die "$dir/nginx.pid: $!";
-        $master = 0 + <$in>;
+        undef $master;
+        # Written by the one that stays; who started it may be gone before.
+        nginx_wait('the process id of nginx', sub { open my $in, '<', "$dir/nginx.pid" or return 0; ($master) = (<$in> // '') =~ /\A(\d+)\n/ });
     }
     return;
 }
@@ -214,6 +225,38 @@ sub nginx_reload {
 }
 
 sub nginx_workers { return map { /(\d+)/ ? $1 : () } grep { /worker process(?! is shutting)/ } split /\n/, `ps -o pid=,args= --ppid $master` }
+
+sub nginx_master { return $master }
+
+# After a binary upgrade: the process that is asked to end in the end.
+sub nginx_became { ($master) = @_; return }
+
+# A connection, and what comes back to bytes written as they are, until nginx closes it or is silent for too long.
+sub nginx_connect { return IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 5) // die "127.0.0.1:$port: $!" }
+
+sub nginx_raw {
+    my ($bytes, %o) = @_;
+    my $socket = $o{socket} // nginx_connect();
+    local $SIG{PIPE} = 'IGNORE';
+    print {$socket} $bytes;
+    $socket->flush;
+    my $said = '';
+    my $until = time + ($o{seconds} // 5);
+    while (!$o{enough} || $said !~ $o{enough}) {
+        my $left = $until - time;
+        last if $left <= 0 || !IO::Select->new($socket)->can_read($left);
+        sysread($socket, $said, 65536, length $said) or last;
+    }
+    return $said;
+}
+
+# Waits until TRUE->() is, for ten seconds at most.
+sub nginx_wait {
+    my ($what, $true) = @_;
+    my $until = time + 10;
+    until ($true->()) { die "$what does not come: " . nginx_log() if time > $until; sleep 0.02 }
+    return;
+}
 
 sub nginx_log { open my $in, '<', "$dir/error.log" or return ''; local $/ = undef; return <$in> // '' }
 
