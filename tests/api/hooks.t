@@ -311,6 +311,27 @@ subtest 'poison is acknowledged, set aside with its error, and holds nobody up' 
     like $metrics, qr/^otklik_intake_hook_$_ [1-9]/m, "so is: $_" for qw(events_total repeats_total appeals_total not_appeals_total followed_total);
 };
 
+subtest 'what fails for another reason than its form' => sub {
+    my $tag = new_key();
+    sql("alter table appeal add constraint test_poison check (text not like 'Яд $tag%') not valid");
+    my @ids = map { next_id() } 1 .. 5;
+    hook('telegram', 'city', letter($ids[$_], ($_ == 2 ? 'Яд' : 'Не горит фонарь') . " $tag, дом $_ по Лесной", update => $ids[$_])) for 0 .. $#ids;
+    my @became = map { become('telegram', 'city', "update:$_") } @ids;
+    sql('alter table appeal drop constraint test_poison');
+    is_deeply [map { $_->{outcome} // $_->{state} } @became], [qw(appeal appeal failed appeal appeal)], 'what the database refuses is set aside alone';
+    like $became[2]{error}, qr/23514/, 'and why';
+    unlike log_of('intake'), qr/\Q$tag\E/, 'no text is in the log';
+
+    sql("update hook_event set state = 'new', outcome = null, appeal_id = null, finished_at = null, attempts = 1 where id = '$became[0]{id}'");
+    is become('telegram', 'city', "update:$ids[0]")->{outcome}, 'appeal', 'whose process died after it was stored is found';
+    is sql("select count(*) from appeal where text like '%$tag, дом 0%'"), 1, 'and stored once';
+
+    sql("update hook_event set state = 'new', error = null, finished_at = null, attempts = 8, not_before = received_at where id = '$became[2]{id}'");
+    like become('telegram', 'city', "update:$ids[2]")->{error}, qr/tried too often/, 'one that was tried eight times is set aside unread';
+    sql("update hook_event set state = 'new', error = null, finished_at = null, attempts = 0, not_before = received_at where id = '$became[2]{id}'");
+    is become('telegram', 'city', "update:$ids[2]")->{outcome}, 'appeal', 'and may be tried again by hand';
+};
+
 subtest 'read only: no address, no body' => sub {
     my $event = sent('telegram', 'quiet', letter(80, $lamp));
     is $event->{outcome}, 'appeal', 'an appeal it is';
