@@ -47,8 +47,10 @@ QUERY_HEADERS = $(patsubst %,$(BUILD)/gen/%_queries.h,$(QUERIES))
 MODULE = $(if $(wildcard ngx_module/config),$(BUILD)/ngx_module/ngx_http_appeal_module.so)
 UNIT_SOURCES = $(wildcard tests/unit/*_test.c)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
+BENCH_SOURCES = $(wildcard bench/*.c)
+BENCH_TOOLS = $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
 
-.PHONY: all help programs module unit-tests install run stop status test test-nginx fresh bench fuzz lint clean
+.PHONY: all help programs module unit-tests bench-tools install run stop status test test-nginx fresh bench fuzz lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -56,6 +58,7 @@ all: programs module
 programs: $(BINARIES)
 module: $(MODULE)
 unit-tests: $(UNIT_TESTS)
+bench-tools: $(BENCH_TOOLS)
 
 help:
 	@echo 'make                     build into build/ (SAN=1: with sanitizers, into build-san/)'
@@ -124,6 +127,17 @@ $(call objects,$1): INCLUDES += $(addprefix -iquote ,$(sort $(dir $(shell sed -n
 endef
 $(foreach t,$(UNIT_SOURCES),$(eval $(call unit_rules,$t)))
 
+# ---- what benchmarks need in C, by the same lines
+
+# $1 source
+define bench_rules
+$(patsubst bench/%.c,$(BUILD)/bench/%,$1): $(call objects,$1 $(shell sed -n 's:^// sources\: *::p;10q' $1))
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $(shell sed -n 's:^// libs\: *::p;10q' $1)
+$(call objects,$1): INCLUDES += $(addprefix -iquote ,$(sort $(dir $(shell sed -n 's:^// sources\: *::p;10q' $1))))
+endef
+$(foreach b,$(BENCH_SOURCES),$(eval $(call bench_rules,$b)))
+
 # ---- fuzzers: libFuzzer with both sanitizers; the first lines name what is linked, as above
 
 # $1 source
@@ -169,9 +183,9 @@ fresh:
 	@scripts/fresh
 
 bench:
-	@test -n '$(NAME)' || { echo 'make bench NAME=… : one of' $(notdir $(wildcard bench/*)) >&2; exit 2; }
+	@test -n '$(NAME)' || { echo 'make bench NAME=… : one of' $(filter-out %.c %.lua,$(notdir $(wildcard bench/*))) >&2; exit 2; }
 	@scripts/packages run build bench
-	@$(MAKE) --silent all
+	@$(MAKE) --silent all bench-tools
 	@BUILD=$(BUILD) DATA='$(DATA)' 'bench/$(NAME)' $(DATA)
 
 # What it finds stays in BUILD/fuzz/NAME.corpus for the next time; an input that fails is named and kept.

@@ -1,4 +1,6 @@
-/* What a challenge costs, without nginx: to make one, to hand it out, to check its solution. */
+// What a challenge costs, without nginx: to make one, to hand it out, to check its solution.
+// sources: ngx_module/altcha.c ngx_module/challenge_keys.c ngx_module/hmac_sha256.c ngx_module/nonces.c ngx_module/pool.c ngx_module/siphash.c
+// libs: -lcrypto
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -38,6 +38,9 @@
 #define LINE_SIZE     64
 #define LINE_ENTRIES  4
 
+/* within so many lines are the policies of one key */
+#define NEIGHBOURS    32
+
 /* lines that limits_owing() looks at: 4 MB */
 #define LINES_COUNTED  65536
 
@@ -55,7 +58,7 @@
 #define NAP       100000               /* ns */
 
 /* changes with everything another version could misread */
-#define LAYOUT  UINT64_C(0x6f746b6c696d3031)
+#define LAYOUT  UINT64_C(0x6f746b6c696d3032)
 
 struct entry {
     _Atomic uint64_t  tag;
@@ -76,11 +79,20 @@ struct limits {
     struct line       lines[];
 };
 
-/* One key in one line, as it was read. */
-struct place {
+/* An entry as it was read. */
+struct seen {
     struct entry     *entry;
     uint64_t          tag;
     uint64_t          word;
+};
+
+/* Where a key is, or the entry to take over for one that is not known. */
+struct place {
+    struct line      *line;
+    struct seen       at;
+    bool              known;
+    int64_t           now;             /* ns since the table began */
+    int64_t           debt;            /* ns, of the key */
 };
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit words need no lock");
@@ -117,19 +129,28 @@ fingerprint_of(const uint64_t hash[2])
 }
 
 
-static bool
-settled(const struct place *place)
+/* What an entry owes, whoever it belongs to. */
+
+static int64_t
+owed(uint64_t word, int64_t now)
 {
-    return generation_of(place->tag) == generation_of(place->word);
+    return time_of(word) > now ? time_of(word) - now : 0;
+}
+
+
+static bool
+settled(const struct seen *seen)
+{
+    return generation_of(seen->tag) == generation_of(seen->word);
 }
 
 
 static void
-read_place(struct place *place, struct entry *entry)
+look_at(struct seen *seen, struct entry *entry)
 {
-    place->entry = entry;
-    place->tag = atomic_load_explicit(&entry->tag, memory_order_acquire);
-    place->word = atomic_load_explicit(&entry->word, memory_order_acquire);
+    seen->entry = entry;
+    seen->tag = atomic_load_explicit(&entry->tag, memory_order_acquire);
+    seen->word = atomic_load_explicit(&entry->word, memory_order_acquire);
 }
 
 
@@ -158,31 +179,57 @@ breathe(unsigned patience)
 }
 
 
+/* The entry of a key that has one. */
+
+static inline bool
+find_known(struct line *line, uint64_t fingerprint, struct seen *found)
+{
+    unsigned  i;
+    uint64_t  tag;
+
+    for (i = 0; i < LINE_ENTRIES; i++) {
+        tag = atomic_load_explicit(&line->entries[i].tag,
+                                   memory_order_acquire);
+
+        if (tag >> GENERATION_BITS == fingerprint) {
+            found->entry = &line->entries[i];
+            found->tag = tag;
+            found->word = atomic_load_explicit(&line->entries[i].word,
+                                               memory_order_acquire);
+
+            if (settled(found)) {
+                return true;
+            }
+        }
+    }
+
+    return false;
+}
+
+
 /*
- * Finds the key's entry (true), or else the entry to take over (false): one
- * that lost its owner half way, or the one that owes least.
+ * For a key that has no entry: the one to take over, which is one that lost
+ * its owner half way, or the one that owes least.  True if the key came there
+ * meanwhile.
  */
 
 static bool
-find(struct limits *table, const uint64_t hash[2], struct place *found)
+find_room(struct line *line, uint64_t fingerprint, struct seen *found)
 {
-    unsigned       i, patience;
-    struct line   *line;
-    struct place   here, least, torn;
-
-    line = line_of(table, hash);
+    unsigned      i, patience;
+    struct seen   here, least, torn;
 
     for (patience = PATIENCE; /* void */ ; patience--) {
         least.entry = NULL;
         torn.entry = NULL;
 
         for (i = 0; i < LINE_ENTRIES; i++) {
-            read_place(&here, &line->entries[i]);
+            look_at(&here, &line->entries[i]);
 
             if (!settled(&here)) {
                 torn = here;
 
-            } else if (here.tag >> GENERATION_BITS == fingerprint_of(hash)) {
+            } else if (here.tag >> GENERATION_BITS == fingerprint) {
                 *found = here;
                 return true;
 
@@ -208,6 +255,18 @@ find(struct limits *table, const uint64_t hash[2], struct place *found)
 }
 
 
+/* Where a key is, and what it owes. */
+
+static inline void
+find(const uint64_t hash[2], struct place *place)
+{
+    place->known = find_known(place->line, fingerprint_of(hash), &place->at)
+                   || find_room(place->line, fingerprint_of(hash), &place->at);
+
+    place->debt = place->known ? owed(place->at.word, place->now) : 0;
+}
+
+
 /* The second step of a take-over; over when somebody else has taken it on. */
 
 static void
@@ -215,16 +274,17 @@ publish(const struct place *place, uint64_t fingerprint, uint64_t generation)
 {
     uint64_t  tag, word;
 
-    tag = place->tag;
+    tag = place->at.tag;
 
     for ( ;; ) {
-        word = atomic_load_explicit(&place->entry->word, memory_order_acquire);
+        word = atomic_load_explicit(&place->at.entry->word,
+                                    memory_order_acquire);
 
         if (generation_of(word) != (generation & GENERATION_MASK)) {
             return;
         }
 
-        if (atomic_compare_exchange_weak_explicit(&place->entry->tag, &tag,
+        if (atomic_compare_exchange_weak_explicit(&place->at.entry->tag, &tag,
                 word_of((int64_t) fingerprint, generation),
                 memory_order_acq_rel, memory_order_acquire))
         {
@@ -234,33 +294,29 @@ publish(const struct place *place, uint64_t fingerprint, uint64_t generation)
 }
 
 
-static void
-answer(struct limits_charge *charge, int64_t debt, int64_t room)
-{
-    charge->full = debt;
-    charge->remaining = room > 0 ? room / charge->rate.period : 0;
-}
-
-
 /* Would a debt before this request leave room for its cost? */
 
-static bool
+static inline bool
 fits(struct limits_charge *charge, int64_t debt)
 {
-    int64_t  cost, most;
+    int64_t  cost, room;
 
-    most = charge->rate.period * charge->rate.burst;
     cost = charge->rate.period * charge->cost;
+    room = charge->rate.period * charge->rate.burst - debt;
 
-    charge->refused = debt > most - cost;
-    charge->retry = charge->refused ? debt - (most - cost) : 0;
+    if (room < cost) {
+        charge->refused = true;
+        charge->remaining = room > 0 ? room / charge->rate.period : 0;
+        charge->full = debt;
+        charge->retry = cost - room;
 
-    if (charge->refused) {
-        answer(charge, debt, most - debt);
         return false;
     }
 
-    answer(charge, debt + cost, most - debt - cost);
+    charge->refused = false;
+    charge->remaining = (room - cost) / charge->rate.period;
+    charge->full = debt + cost;
+    charge->retry = 0;
 
     return true;
 }
@@ -278,87 +334,74 @@ not_charged(struct limits_charge *charge)
 }
 
 
-static int64_t
-debt_at(uint64_t word, int64_t now)
+/*
+ * Charges what fits() found to fit, which has put the new debt into
+ * charge->full.  If somebody else was there meanwhile, both are asked again.
+ */
+
+static inline bool
+change(struct limits_charge *charge, struct place *place)
 {
-    return time_of(word) > now ? time_of(word) - now : 0;
-}
-
-
-static bool
-look(struct limits_charge *charge, int64_t now)
-{
-    struct place  place;
-
-    if (!find(charge->table, charge->hash, &place)) {
-        return fits(charge, 0);
-    }
-
-    return fits(charge, debt_at(place.word, now));
-}
-
-
-static bool
-change(struct limits_charge *charge, int64_t now)
-{
-    bool           known;
-    int64_t        debt, time;
-    uint64_t       generation, word;
-    struct place   place;
+    int64_t   time;
+    uint64_t  generation, word;
 
     for ( ;; ) {
-        known = find(charge->table, charge->hash, &place);
-        debt = known ? debt_at(place.word, now) : 0;
-
-        if (!fits(charge, debt)) {
-            return false;
-        }
-
-        time = now + debt + charge->rate.period * charge->cost;
+        time = place->now + charge->full;
 
         if (time > TIME_MAX) {
             return true;
         }
 
-        generation = generation_of(place.word) + !known;
-        word = place.word;
+        generation = generation_of(place->at.word) + !place->known;
+        word = place->at.word;
 
-        if (!atomic_compare_exchange_strong_explicit(&place.entry->word,
+        if (atomic_compare_exchange_strong_explicit(&place->at.entry->word,
                 &word, word_of(time, generation),
                 memory_order_acq_rel, memory_order_acquire))
         {
-            continue;
+            break;
         }
 
-        if (!known) {
-            if (debt_at(place.word, now) > 0) {
-                atomic_fetch_add_explicit(&charge->table->evicted, 1,
-                                          memory_order_relaxed);
-            }
+        find(charge->hash, place);
 
-            publish(&place, fingerprint_of(charge->hash), generation);
+        if (!fits(charge, place->debt)) {
+            return false;
         }
-
-        return true;
     }
+
+    if (!place->known) {
+        if (owed(place->at.word, place->now) > 0) {
+            atomic_fetch_add_explicit(&charge->table->evicted, 1,
+                                      memory_order_relaxed);
+        }
+
+        publish(place, fingerprint_of(charge->hash), generation);
+    }
+
+    return true;
 }
 
 
 /* Gives back what change() took, unless the key has lost its entry since. */
 
 static void
-give_back(const struct limits_charge *charge)
+give_back(const struct limits_charge *charge, struct place *place)
 {
-    int64_t        time;
-    uint64_t       word;
-    struct place   place;
+    int64_t   time;
+    uint64_t  word;
 
-    while (find(charge->table, charge->hash, &place)) {
-        time = time_of(place.word) - charge->rate.period * charge->cost;
-        word = place.word;
+    for ( ;; ) {
+        find(charge->hash, place);
 
-        if (atomic_compare_exchange_strong_explicit(&place.entry->word, &word,
-                word_of(time > 0 ? time : 0, generation_of(word)),
+        if (!place->known) {
+            return;
+        }
+
+        time = time_of(place->at.word) - charge->rate.period * charge->cost;
+        word = place->at.word;
+
+        if (atomic_compare_exchange_strong_explicit(&place->at.entry->word,
+                &word, word_of(time > 0 ? time : 0, generation_of(word)),
                 memory_order_acq_rel, memory_order_acquire))
         {
             return;
@@ -465,36 +508,85 @@ limits_attach(void *memory, size_t size)
 
 
 void
-limits_hash(const struct limits *table, const void *name, size_t name_size,
-    const void *key, size_t key_size, uint64_t hash[2])
+limits_policy(const struct limits *table, const void *name, size_t n,
+    uint64_t policy[2])
 {
     uint64_t  secret[2];
 
-    /* a hash of the name keys the hash of the key: no two pairs of name and
-     * key read alike, however long they are */
+    /* not the secret of the keys: one that reads like the name of its policy
+     * would undo it */
 
-    siphash128(table->secret, name, name_size, secret);
-    siphash128((const uint8_t *) secret, key, key_size, hash);
+    siphash128(table->secret, "policy", 6, secret);
+    siphash128((const uint8_t *) secret, name, n, policy);
 }
 
 
-static int64_t
-since_began(const struct limits *table, int64_t now)
+void
+limits_neighbour(const struct limits *table, uint64_t policy[2])
 {
-    return now > table->began ? now - table->began : 0;
+    uint64_t  low;
+
+    /* line_of() multiplies the upper half by the number of lines: of that,
+     * only as much as moves a key among its neighbours */
+
+    for (low = UINT32_MAX; low * table->nlines >> 32 >= NEIGHBOURS; low /= 2) {
+        /* void */
+    }
+
+    policy[0] &= low << 32;
 }
 
 
-static bool
-look_at_all(struct limits_charge *charges, size_t n, int64_t now)
+void
+limits_key(const struct limits *table, const void *key, size_t n,
+    uint64_t hash[2])
 {
-    bool    passed;
-    size_t  i;
+    siphash128(table->secret, key, n, hash);
+}
+
+
+void
+limits_hash(const struct limits *table, const void *name, size_t name_size,
+    const void *key, size_t key_size, uint64_t hash[2])
+{
+    uint64_t  policy[2];
+
+    limits_policy(table, name, name_size, policy);
+    limits_key(table, key, key_size, hash);
+
+    hash[0] ^= policy[0];
+    hash[1] ^= policy[1];
+}
+
+
+/* Asks them all where they are; nothing is charged yet. */
+
+static inline bool
+look(struct limits_charge *charges, struct place *places, size_t n,
+    int64_t now)
+{
+    bool                   passed;
+    size_t                 i;
+    int64_t                since;
+    struct limits_charge  *charge;
+
+    /* memory brings several lines in the time of one */
+
+    for (i = 0; i < n; i++) {
+        places[i].line = line_of(charges[i].table, charges[i].hash);
+        __builtin_prefetch(places[i].line, 1);
+    }
 
     passed = true;
 
     for (i = 0; i < n; i++) {
-        if (!look(&charges[i], since_began(charges[i].table, now))) {
+        charge = &charges[i];
+        since = now - charge->table->began;
+        places[i].now = since > 0 ? since : 0;
+
+        find(charge->hash, &places[i]);
+
+        if (!fits(charge, places[i].debt)) {
             passed = false;
         }
     }
@@ -503,17 +595,25 @@ look_at_all(struct limits_charge *charges, size_t n, int64_t now)
 }
 
 
-bool
-limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+static void
+none_charged(struct limits_charge *charges, size_t n)
 {
-    bool    passed;
     size_t  i;
-
-    passed = look_at_all(charges, n, now);
 
     for (i = 0; i < n; i++) {
         not_charged(&charges[i]);
     }
+}
+
+
+bool
+limits_peek(struct limits_charge *charges, size_t n, int64_t now)
+{
+    bool          passed;
+    struct place  places[LIMITS_PER_DECISION];
+
+    passed = look(charges, places, n, now);
+    none_charged(charges, n);
 
     return passed;
 }
@@ -522,31 +622,27 @@ limits_peek(struct limits_charge *charges, size_t n, int64_t now)
 bool
 limits_decide(struct limits_charge *charges, size_t n, int64_t now)
 {
-    size_t  i;
+    size_t        i;
+    struct place  places[LIMITS_PER_DECISION];
 
     /* look first: a request that one limit refuses must not stand in the way
      * of others at the rest, not even for a moment */
 
-    if (!look_at_all(charges, n, now)) {
-        for (i = 0; i < n; i++) {
-            not_charged(&charges[i]);
-        }
-
+    if (!look(charges, places, n, now)) {
+        none_charged(charges, n);
         return false;
     }
 
     for (i = 0; i < n; i++) {
-        if (change(&charges[i], since_began(charges[i].table, now))) {
+        if (change(&charges[i], &places[i])) {
             continue;
         }
 
         while (i--) {
-            give_back(&charges[i]);
+            give_back(&charges[i], &places[i]);
         }
 
-        for (i = 0; i < n; i++) {
-            not_charged(&charges[i]);
-        }
+        none_charged(charges, n);
 
         return false;
     }
@@ -559,7 +655,6 @@ void
 limits_raise(struct limits *table, const uint64_t hash[2], int64_t until,
     int64_t now)
 {
-    bool           known;
     int64_t        time;
     uint64_t       generation, word;
     struct place   place;
@@ -570,17 +665,20 @@ limits_raise(struct limits *table, const uint64_t hash[2], int64_t until,
         return;
     }
 
-    for ( ;; ) {
-        known = find(table, hash, &place);
+    place.line = line_of(table, hash);
+    place.now = now > table->began ? now - table->began : 0;
 
-        if (time_of(place.word) >= time) {
+    for ( ;; ) {
+        find(hash, &place);
+
+        if (time_of(place.at.word) >= time) {
             return;
         }
 
-        generation = generation_of(place.word) + !known;
-        word = place.word;
+        generation = generation_of(place.at.word) + !place.known;
+        word = place.at.word;
 
-        if (atomic_compare_exchange_strong_explicit(&place.entry->word,
+        if (atomic_compare_exchange_strong_explicit(&place.at.entry->word,
                 &word, word_of(time, generation),
                 memory_order_acq_rel, memory_order_acquire))
         {
@@ -588,8 +686,8 @@ limits_raise(struct limits *table, const uint64_t hash[2], int64_t until,
         }
     }
 
-    if (!known) {
-        if (time_of(place.word) > now - table->began) {
+    if (!place.known) {
+        if (owed(place.at.word, place.now) > 0) {
             atomic_fetch_add_explicit(&table->evicted, 1,
                                       memory_order_relaxed);
         }

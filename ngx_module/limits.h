@@ -68,11 +68,27 @@ struct limits *limits_create(void *memory, size_t size,
 struct limits *limits_attach(void *memory, size_t size);
 
 /*
- * What a key is known by in this table.  The name is the policy's: the same
- * client under two policies has two debts.
+ * What a key is known by in this table under a policy: the same client under
+ * two policies has two debts.
  */
 void limits_hash(const struct limits *table, const void *name,
     size_t name_size, const void *key, size_t key_size, uint64_t hash[2]);
+
+/*
+ * The two halves of limits_hash(), for who asks often about the same policy
+ * or the same key: each word of one exclusive or the same word of the other.
+ */
+void limits_policy(const struct limits *table, const void *name, size_t n,
+    uint64_t policy[2]);
+void limits_key(const struct limits *table, const void *key, size_t n,
+    uint64_t hash[2]);
+
+/*
+ * Changes what limits_policy() gave so that the keys of all such policies are
+ * beside each other in this table: on one page or two, which the processor
+ * finds faster than many.
+ */
+void limits_neighbour(const struct limits *table, uint64_t policy[2]);
 
 /*
  * Decides n (<= LIMITS_PER_DECISION) limits about one request: all are

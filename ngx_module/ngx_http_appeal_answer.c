@@ -10,9 +10,6 @@
 
 #define NGX_HTTP_APPEAL_CHALLENGE_LEN  192
 
-/* beside the name: quotes, ;q=..;w=.. or ;r=..;t=.., comma and space */
-#define NGX_HTTP_APPEAL_POLICY_LEN  (2 * NGX_INT64_LEN + 12)
-
 
 static ngx_int_t ngx_http_appeal_refusal(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_uint_t *page);
@@ -35,6 +32,7 @@ static ngx_int_t ngx_http_appeal_add_retry(ngx_http_request_t *r,
     int64_t seconds);
 static ngx_table_elt_t *ngx_http_appeal_add_header(ngx_http_request_t *r,
     char *name, ngx_str_t *value);
+static ngx_int_t ngx_http_appeal_make_heads(ngx_conf_t *cf);
 
 
 static ngx_http_output_header_filter_pt  ngx_http_next_header_filter;
@@ -287,11 +285,12 @@ static ngx_int_t
 ngx_http_appeal_send_problem(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_uint_t status)
 {
-    u_char                      *body;
-    ngx_str_t                    tag;
-    struct problem               problem;
-    ngx_http_complex_value_t     cv;
-    ngx_http_appeal_loc_conf_t  *alcf;
+    char                          body[PROBLEM_SIZE];
+    ngx_str_t                     tag, *head;
+    struct problem                problem;
+    ngx_http_complex_value_t      cv;
+    ngx_http_appeal_loc_conf_t   *alcf;
+    ngx_http_appeal_main_conf_t  *amcf;
 
     static ngx_str_t  type = ngx_string("application/problem+json");
     static ngx_str_t  language = ngx_string("Accept-Language");
@@ -319,6 +318,11 @@ ngx_http_appeal_send_problem(ngx_http_request_t *r,
     if (ctx->refused
         && problem_reason_status(ctx->refused) == (int) status)
     {
+        amcf = ngx_http_get_module_main_conf(r, ngx_http_appeal_module);
+        head = &amcf->heads[ctx->refused][problem.language];
+
+        problem.head.p = (char *) head->data;
+        problem.head.n = head->len;
         problem.reason = ctx->refused;
         problem.retry = ngx_http_appeal_retry_after(ctx);
         ngx_http_appeal_fill_policies(&problem, ctx);
@@ -333,15 +337,15 @@ ngx_http_appeal_send_problem(ngx_http_request_t *r,
         }
     }
 
-    body = ngx_pnalloc(r->pool, PROBLEM_SIZE);
+    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
+    cv.value.len = problem_write(body, PROBLEM_SIZE, &problem);
+    cv.value.data = ngx_pnalloc(r->pool, cv.value.len + 1);
 
-    if (body == NULL) {
+    if (cv.value.data == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    ngx_memzero(&cv, sizeof(ngx_http_complex_value_t));
-    cv.value.data = body;
-    cv.value.len = problem_write((char *) body, PROBLEM_SIZE, &problem);
+    ngx_memcpy(cv.value.data, body, cv.value.len);
 
     tag.data = (u_char *) problem_language_tag(problem.language);
     tag.len = ngx_strlen(tag.data);
@@ -569,6 +573,7 @@ ngx_http_appeal_header_filter(ngx_http_request_t *r)
     /* a redirection is followed at once, whatever is left */
 
     if (ctx->charged != NULL
+        && alcf->limit_headers
         && (r->headers_out.status < NGX_HTTP_SPECIAL_RESPONSE
             || r->headers_out.status >= NGX_HTTP_BAD_REQUEST)
         && ngx_http_appeal_add_limits(r, ctx) != NGX_OK)
@@ -600,22 +605,16 @@ ngx_http_appeal_add_no_store(ngx_http_request_t *r)
 }
 
 
-static int64_t
-ngx_http_appeal_seconds(int64_t ns)
-{
-    return (ns + 999999999) / 1000000000;
-}
-
-
-/* RateLimit-Policy and RateLimit of draft-ietf-httpapi-ratelimit-headers-10 */
+/* RateLimit-Policy and RateLimit */
 
 static ngx_int_t
 ngx_http_appeal_add_limits(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
 {
-    u_char                     *p, *s;
+    char                       *p, *s;
     size_t                      len;
-    ngx_str_t                   policy, limit, *name;
+    ngx_str_t                   policy, state;
     ngx_uint_t                  i, n;
+    struct ratelimit           *item, own;
     struct limits_charge       *charge;
     ngx_http_appeal_charged_t  *charged;
 
@@ -624,7 +623,7 @@ ngx_http_appeal_add_limits(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
     len = 0;
 
     for (i = 0; i < n; i++) {
-        len += charged[i].limit->name.len + NGX_HTTP_APPEAL_POLICY_LEN;
+        len += charged[i].limit->item.name + RATELIMIT_STATE_SIZE + 2;
     }
 
     policy.data = ngx_pnalloc(r->pool, 2 * len);
@@ -633,31 +632,43 @@ ngx_http_appeal_add_limits(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    limit.data = policy.data + len;
-    p = policy.data;
-    s = limit.data;
+    state.data = policy.data + len;
+    p = (char *) policy.data;
+    s = (char *) state.data;
 
     for (i = 0; i < n; i++) {
-        name = &charged[i].limit->name;
         charge = &charged[i].charge;
+        item = &charged[i].limit->item;
 
-        p = ngx_sprintf(p, "%s\"%V\";q=%L;w=%L", i ? ", " : "", name,
-                        charge->rate.burst,
-                        ngx_http_appeal_seconds(charge->rate.period
-                                                * charge->rate.burst));
+        if (charge->rate.period != charged[i].limit->rate.period
+            || charge->rate.burst != charged[i].limit->rate.burst)
+        {
+            if (!ngx_http_appeal_make_item(&own, charged[i].limit,
+                                           &charge->rate))
+            {
+                return NGX_ERROR;
+            }
 
-        s = ngx_sprintf(s, "%s\"%V\";r=%L;t=%L", i ? ", " : "", name,
-                        charge->remaining,
-                        ngx_http_appeal_seconds(charge->refused
-                                                ? charge->retry
-                                                : charge->full));
+            item = &own;
+        }
+
+        if (i > 0) {
+            p = (char *) ngx_cpymem(p, ", ", 2);
+            s = (char *) ngx_cpymem(s, ", ", 2);
+        }
+
+        p = (char *) ngx_cpymem(p, item->text, item->n);
+        s = ratelimit_put_state(s, item, charge->remaining,
+                                ratelimit_seconds(charge->refused
+                                                  ? charge->retry
+                                                  : charge->full));
     }
 
-    policy.len = p - policy.data;
-    limit.len = s - limit.data;
+    policy.len = (u_char *) p - policy.data;
+    state.len = (u_char *) s - state.data;
 
     if (ngx_http_appeal_add_header(r, "RateLimit-Policy", &policy) == NULL
-        || ngx_http_appeal_add_header(r, "RateLimit", &limit) == NULL)
+        || ngx_http_appeal_add_header(r, "RateLimit", &state) == NULL)
     {
         return NGX_ERROR;
     }
@@ -671,13 +682,13 @@ ngx_http_appeal_add_retry(ngx_http_request_t *r, int64_t seconds)
 {
     ngx_str_t  value;
 
-    value.data = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    value.data = ngx_pnalloc(r->pool, DECIMAL_SIZE);
 
     if (value.data == NULL) {
         return NGX_ERROR;
     }
 
-    value.len = ngx_sprintf(value.data, "%L", seconds) - value.data;
+    value.len = decimal_write((char *) value.data, seconds);
 
     return ngx_http_appeal_add_header(r, "Retry-After", &value) == NULL
            ? NGX_ERROR : NGX_OK;
@@ -709,9 +720,52 @@ ngx_http_appeal_add_header(ngx_http_request_t *r, char *name, ngx_str_t *value)
 }
 
 
+/* What bodies of refusals begin with is the same each time. */
+
+static ngx_int_t
+ngx_http_appeal_make_heads(ngx_conf_t *cf)
+{
+    char                          text[PROBLEM_SIZE];
+    size_t                        len;
+    ngx_str_t                    *head;
+    ngx_uint_t                    i, k;
+    struct problem                problem;
+    ngx_http_appeal_main_conf_t  *amcf;
+
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+
+    for (i = PROBLEM_NO_REASON + 1; i < PROBLEM_REASONS; i++) {
+        for (k = 0; k < PROBLEM_LANGUAGES; k++) {
+            ngx_memzero(&problem, sizeof(struct problem));
+            problem.status = problem_reason_status(i);
+            problem.reason = i;
+            problem.language = k;
+
+            len = problem_head(text, sizeof(text), &problem);
+
+            head = &amcf->heads[i][k];
+            head->len = len;
+            head->data = ngx_pnalloc(cf->pool, len + 1);
+
+            if (len == 0 || head->data == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_memcpy(head->data, text, len);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 ngx_int_t
 ngx_http_appeal_add_filter(ngx_conf_t *cf)
 {
+    if (ngx_http_appeal_make_heads(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = ngx_http_appeal_header_filter;
 

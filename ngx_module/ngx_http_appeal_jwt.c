@@ -29,11 +29,14 @@ static ngx_uint_t ngx_http_appeal_find_bearer(ngx_http_request_t *r,
 static ngx_uint_t ngx_http_appeal_find_cookie(ngx_http_request_t *r,
     ngx_str_t *name, ngx_str_t *token);
 
+static struct jws_identity ngx_http_appeal_known(struct token *token);
 static ngx_uint_t ngx_http_appeal_remembers(ngx_http_appeal_jwt_t *jwt,
     struct tokens *tokens, ngx_str_t *text, uint64_t hash[2],
     struct tokens_room *room, struct token *token);
 static ngx_uint_t ngx_http_appeal_remember_token(struct tokens *tokens,
     uint64_t hash[2], struct jws_identity *identity);
+static u_char *ngx_http_appeal_place(u_char *p, ngx_str_t *to,
+    struct jws_text *from);
 static ngx_int_t ngx_http_appeal_accept_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     struct jws_identity *identity);
@@ -78,6 +81,9 @@ static ngx_str_t  ngx_http_appeal_claim_names[NGX_HTTP_APPEAL_CLAIMS] = {
 static ngx_uint_t  ngx_http_appeal_tokens_tag;
 
 
+_Static_assert(JWS_TOKEN_MAX <= NHASH_MAX, "a token is hashed as a whole");
+
+
 /* How many tokens a request holds, at the first place that has any. */
 
 ngx_uint_t
@@ -106,7 +112,7 @@ ngx_http_appeal_find_bearer(ngx_http_request_t *r, ngx_str_t *token)
     ngx_list_part_t  *part;
     ngx_table_elt_t  *header;
 
-    static ngx_str_t  name = ngx_string("Authorization");
+    static ngx_str_t  name = ngx_string("authorization");
     static ngx_str_t  scheme = ngx_string("Bearer");
 
     n = 0;
@@ -118,10 +124,11 @@ ngx_http_appeal_find_bearer(ngx_http_request_t *r, ngx_str_t *token)
             value = &header[i].value;
 
             if (header[i].key.len != name.len
-                || ngx_strncasecmp(header[i].key.data, name.data, name.len)
-                   != 0
+                || ngx_memcmp(header[i].lowcase_key, name.data, name.len) != 0
                 || value->len < scheme.len
-                || ngx_strncasecmp(value->data, scheme.data, scheme.len) != 0
+                || (ngx_memcmp(value->data, scheme.data, scheme.len) != 0
+                    && ngx_strncasecmp(value->data, scheme.data, scheme.len)
+                       != 0)
                 || (value->len > scheme.len
                     && value->data[scheme.len] != ' '
                     && value->data[scheme.len] != '\t'))
@@ -199,16 +206,7 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
     {
         ngx_http_appeal_count(counters->tokens_known);
 
-        identity.subject.p = token.text[TOKENS_SUBJECT];
-        identity.subject.n = token.n[TOKENS_SUBJECT];
-        identity.roles.p = token.text[TOKENS_ROLES];
-        identity.roles.n = token.n[TOKENS_ROLES];
-        identity.region.p = token.text[TOKENS_REGION];
-        identity.region.n = token.n[TOKENS_REGION];
-        identity.body.p = token.text[TOKENS_BODY];
-        identity.body.n = token.n[TOKENS_BODY];
-        identity.scopes.p = token.text[TOKENS_SCOPES];
-        identity.scopes.n = token.n[TOKENS_SCOPES];
+        identity = ngx_http_appeal_known(&token);
 
         ngx_str_set(&ctx->token, "known");
 
@@ -251,17 +249,43 @@ ngx_http_appeal_identify_token(ngx_http_request_t *r,
 }
 
 
+static struct jws_identity
+ngx_http_appeal_known(struct token *token)
+{
+    struct jws_identity  identity;
+
+    ngx_memzero(&identity, sizeof(struct jws_identity));
+
+    identity.subject.p = token->text[TOKENS_SUBJECT];
+    identity.subject.n = token->n[TOKENS_SUBJECT];
+    identity.roles.p = token->text[TOKENS_ROLES];
+    identity.roles.n = token->n[TOKENS_ROLES];
+    identity.region.p = token->text[TOKENS_REGION];
+    identity.region.n = token->n[TOKENS_REGION];
+    identity.body.p = token->text[TOKENS_BODY];
+    identity.body.n = token->n[TOKENS_BODY];
+    identity.scopes.p = token->text[TOKENS_SCOPES];
+    identity.scopes.n = token->n[TOKENS_SCOPES];
+
+    return identity;
+}
+
+
 static ngx_uint_t
 ngx_http_appeal_remembers(ngx_http_appeal_jwt_t *jwt, struct tokens *tokens,
     ngx_str_t *text, uint64_t hash[2], struct tokens_room *room,
     struct token *token)
 {
+    u_char  key[SIPHASH_KEY_SIZE];
+
     if (!jwt->has_memory_key) {
-        tokens_policy(tokens, jwt->text.data, jwt->text.len, jwt->memory_key);
+        tokens_policy(tokens, jwt->text.data, jwt->text.len, key);
+        nhash_init(&jwt->memory_key, key);
+        ngx_explicit_memzero(key, sizeof(key));
         jwt->has_memory_key = 1;
     }
 
-    siphash128(jwt->memory_key, text->data, text->len, hash);
+    nhash(&jwt->memory_key, text->data, text->len, hash);
 
     return tokens_find(tokens, hash, ngx_time(), room, token);
 }
@@ -296,24 +320,36 @@ ngx_http_appeal_remember_token(struct tokens *tokens, uint64_t hash[2],
 }
 
 
+static u_char *
+ngx_http_appeal_place(u_char *p, ngx_str_t *to, struct jws_text *from)
+{
+    to->data = p;
+    to->len = from->n;
+
+    return from->n ? ngx_cpymem(p, from->p, from->n) : p;
+}
+
+
 static ngx_int_t
 ngx_http_appeal_accept_token(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     struct jws_identity *identity)
 {
-    if (ngx_http_appeal_copy(r->pool, &ctx->subject, identity->subject.p,
-                             identity->subject.n) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->roles, identity->roles.p,
-                                identity->roles.n) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->region, identity->region.p,
-                                identity->region.n) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->body, identity->body.p,
-                                identity->body.n) != NGX_OK
-        || ngx_http_appeal_copy(r->pool, &ctx->scope, identity->scopes.p,
-                                identity->scopes.n) != NGX_OK)
-    {
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, identity->subject.n + identity->roles.n
+                             + identity->region.n + identity->body.n
+                             + identity->scopes.n + 1);
+
+    if (p == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
+
+    p = ngx_http_appeal_place(p, &ctx->subject, &identity->subject);
+    p = ngx_http_appeal_place(p, &ctx->roles, &identity->roles);
+    p = ngx_http_appeal_place(p, &ctx->region, &identity->region);
+    p = ngx_http_appeal_place(p, &ctx->body, &identity->body);
+    (void) ngx_http_appeal_place(p, &ctx->scope, &identity->scopes);
 
     if (ctx->region.len == 0) {
         ctx->region = alcf->region;

@@ -23,6 +23,12 @@
 /* What is asked about one request. */
 
 typedef struct {
+    u_char                    address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
+    size_t                    address_len;
+    struct limits            *table;       /* that address_hash is for */
+    uint64_t                  address_hash[2];
+    ngx_uint_t                shared;      /* any of the zones is */
+
     ngx_uint_t                n;
     ngx_http_appeal_limit_t  *asked[LIMITS_PER_DECISION];
     struct limits_charge      charges[LIMITS_PER_DECISION];
@@ -57,12 +63,15 @@ static ngx_uint_t ngx_http_appeal_concerns(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit, ngx_uint_t whose);
 static ngx_int_t ngx_http_appeal_ask(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
-    struct limits_charge *charge, ngx_http_appeal_part_t *part);
+    ngx_http_appeal_questions_t *q, struct limits_charge *charge,
+    ngx_http_appeal_part_t *part);
 static void ngx_http_appeal_tell(ngx_http_appeal_limit_t *limit,
     struct limits_charge *charge, ngx_http_appeal_part_t *part, int64_t now);
+static ngx_int_t ngx_http_appeal_applies(ngx_http_request_t *r,
+    ngx_http_complex_value_t *condition);
 static ngx_int_t ngx_http_appeal_key_of(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_limit_t *limit,
-    u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key);
+    ngx_http_appeal_questions_t *q, ngx_str_t *key);
 static ngx_uint_t ngx_http_appeal_was_charged(ngx_array_t *array,
     ngx_http_appeal_limit_t *limit);
 static ngx_uint_t ngx_http_appeal_same_policy(ngx_http_appeal_limit_t *one,
@@ -177,7 +186,7 @@ ngx_http_appeal_charge(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         if (!limits_decide(q.charges, q.n, now)) {
             *reason = PROBLEM_RATE_EXCEEDED;
 
-        } else {
+        } else if (q.shared) {
             for (i = 0; i < q.n; i++) {
                 ngx_http_appeal_tell(q.asked[i], &q.charges[i], &q.parts[i],
                                      now);
@@ -244,10 +253,9 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_questions_t *q)
 {
     ngx_int_t                 rc;
-    ngx_uint_t                i;
     struct limits_charge     *charge;
     ngx_http_appeal_part_t   *part;
-    ngx_http_appeal_limit_t  *limit;
+    ngx_http_appeal_limit_t  *limit, *last;
 
     q->n = 0;
     q->ndry = 0;
@@ -260,18 +268,21 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
         return NGX_OK;
     }
 
-    limit = alcf->limits->elts;
+    q->address_len = ngx_http_appeal_address(r, q->address);
+    q->table = NULL;
+    q->shared = 0;
 
-    for (i = 0; i < alcf->limits->nelts; i++) {
-        if (!ngx_http_appeal_concerns(ctx, &limit[i], whose)) {
+    limit = alcf->limits->elts;
+    last = limit + alcf->limits->nelts;
+    charge = q->charges;
+    part = q->parts;
+
+    for ( /* void */ ; limit < last; limit++) {
+        if (!ngx_http_appeal_concerns(ctx, limit, whose)) {
             continue;
         }
 
-        charge = limit[i].dry_run ? &q->dry_charges[q->ndry]
-                                  : &q->charges[q->n];
-        part = limit[i].dry_run ? &q->dry_parts[q->ndry] : &q->parts[q->n];
-
-        rc = ngx_http_appeal_ask(r, ctx, &limit[i], charge, part);
+        rc = ngx_http_appeal_ask(r, ctx, limit, q, charge, part);
 
         if (rc == NGX_DECLINED) {
             continue;
@@ -281,13 +292,19 @@ ngx_http_appeal_questions(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
-        if (limit[i].dry_run) {
-            q->dry[q->ndry++] = &limit[i];
-
-        } else {
-            q->asked[q->n++] = &limit[i];
+        if (limit->dry_run) {
+            q->dry_charges[q->ndry] = *charge;
+            q->dry_parts[q->ndry] = *part;
+            q->dry[q->ndry++] = limit;
+            continue;
         }
+
+        q->asked[charge - q->charges] = limit;
+        charge++;
+        part++;
     }
+
+    q->n = charge - q->charges;
 
     return NGX_OK;
 }
@@ -297,75 +314,26 @@ static ngx_uint_t
 ngx_http_appeal_concerns(ngx_http_appeal_ctx_t *ctx,
     ngx_http_appeal_limit_t *limit, ngx_uint_t whose)
 {
-    ngx_uint_t  by_address;
-
-    by_address = limit->source == NGX_HTTP_APPEAL_BY_ADDRESS
-                 || limit->source == NGX_HTTP_APPEAL_BY_NETWORK;
-
-    switch (whose) {
-
-    case NGX_HTTP_APPEAL_OF_ALL:
-        if (!by_address || limit->dry_run
-            || limit->only != NGX_HTTP_APPEAL_METHODS)
-        {
-            return 0;
-        }
-
-        break;
-
-    case NGX_HTTP_APPEAL_OF_ADDRESS:
-        if (!by_address) {
-            return 0;
-        }
-
-        break;
-
-    default: /* NGX_HTTP_APPEAL_OF_METHOD */
+    if (whose == NGX_HTTP_APPEAL_OF_METHOD) {
         if (!(limit->only & ctx->method)) {
             return 0;
         }
+
+    } else if (limit->source != NGX_HTTP_APPEAL_BY_ADDRESS
+               && limit->source != NGX_HTTP_APPEAL_BY_NETWORK)
+    {
+        return 0;
+
+    } else if (whose == NGX_HTTP_APPEAL_OF_ALL
+               && (limit->dry_run || limit->only != NGX_HTTP_APPEAL_METHODS))
+    {
+        return 0;
     }
 
-    return !ngx_http_appeal_was_charged(ctx->charged, limit)
-           && !ngx_http_appeal_was_charged(ctx->dry, limit);
-}
-
-
-static ngx_int_t
-ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_limit_t *limit, struct limits_charge *charge,
-    ngx_http_appeal_part_t *part)
-{
-    u_char                   address[NGX_HTTP_APPEAL_ADDRESS_SIZE];
-    ngx_int_t                rc;
-    ngx_str_t                key;
-    ngx_http_appeal_zone_t  *zone;
-
-    rc = ngx_http_appeal_key_of(r, ctx, limit, address, &key);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    zone = limit->zone->data;
-
-    charge->table = zone->table;
-    charge->rate = limit->rate;
-    charge->cost = limit->cost;
-
-    if (limit->source == NGX_HTTP_APPEAL_BY_API_KEY && ctx->rate.period > 0) {
-        charge->rate = ctx->rate;
-        charge->cost = ngx_min(limit->cost, ctx->rate.burst);
-    }
-
-    if (zone->deltas != NULL) {
-        ngx_http_appeal_share_part(zone, charge, part);
-    }
-
-    limits_hash(charge->table, limit->name.data, limit->name.len,
-                key.data, key.len, charge->hash);
-
-    return NGX_OK;
+    return (ctx->charged == NULL
+            || !ngx_http_appeal_was_charged(ctx->charged, limit))
+           && (ctx->dry == NULL
+               || !ngx_http_appeal_was_charged(ctx->dry, limit));
 }
 
 
@@ -392,40 +360,101 @@ ngx_http_appeal_tell(ngx_http_appeal_limit_t *limit,
  */
 
 static ngx_int_t
-ngx_http_appeal_key_of(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
-    ngx_http_appeal_limit_t *limit,
-    u_char address[NGX_HTTP_APPEAL_ADDRESS_SIZE], ngx_str_t *key)
+ngx_http_appeal_ask(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit, ngx_http_appeal_questions_t *q,
+    struct limits_charge *charge, ngx_http_appeal_part_t *part)
 {
-    ngx_str_t  condition;
+    uint64_t   *hash, key_hash[2];
+    ngx_int_t   rc;
+    ngx_str_t   key;
 
     if (limit->condition != NULL) {
-        if (ngx_http_complex_value(r, limit->condition, &condition)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
+        rc = ngx_http_appeal_applies(r, limit->condition);
 
-        if (condition.len == 0
-            || (condition.len == 1 && condition.data[0] == '0'))
-        {
-            return NGX_DECLINED;
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
-    switch (limit->source) {
+    charge->table = limit->table;
+    charge->rate = limit->rate;
+    charge->cost = limit->cost;
 
-    case NGX_HTTP_APPEAL_BY_ADDRESS:
-        key->len = ngx_http_appeal_address(r, address);
-        key->data = address;
-        return NGX_OK;
+    if (limit->source == NGX_HTTP_APPEAL_BY_ADDRESS) {
+
+        /* the key of most, and in the same table it is the same for all */
+
+        if (q->table != limit->table) {
+            q->table = limit->table;
+            limits_key(q->table, q->address, q->address_len,
+                       q->address_hash);
+        }
+
+        hash = q->address_hash;
+
+    } else {
+        rc = ngx_http_appeal_key_of(r, ctx, limit, q, &key);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        limits_key(limit->table, key.data, key.len, key_hash);
+        hash = key_hash;
+
+        if (limit->source == NGX_HTTP_APPEAL_BY_API_KEY
+            && ctx->rate.period > 0)
+        {
+            charge->rate = ctx->rate;
+            charge->cost = ngx_min(limit->cost, ctx->rate.burst);
+        }
+    }
+
+    if (limit->shared) {
+        ngx_http_appeal_share_part(limit->zone->data, charge, part);
+        q->shared = 1;
+    }
+
+    charge->hash[0] = hash[0] ^ limit->hash[0];
+    charge->hash[1] = hash[1] ^ limit->hash[1];
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_appeal_applies(ngx_http_request_t *r,
+    ngx_http_complex_value_t *condition)
+{
+    ngx_str_t  value;
+
+    if (ngx_http_complex_value(r, condition, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (value.len == 0 || (value.len == 1 && value.data[0] == '0')) {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* A key that is not the address. */
+
+static ngx_int_t
+ngx_http_appeal_key_of(ngx_http_request_t *r, ngx_http_appeal_ctx_t *ctx,
+    ngx_http_appeal_limit_t *limit, ngx_http_appeal_questions_t *q,
+    ngx_str_t *key)
+{
+    switch (limit->source) {
 
     case NGX_HTTP_APPEAL_BY_NETWORK:
 
         /* the /24 of four bytes, the /48 of eight */
 
-        key->len = ngx_http_appeal_address(r, address);
-        key->len -= key->len / 4;
-        key->data = address;
+        key->len = q->address_len - q->address_len / 4;
+        key->data = q->address;
         return NGX_OK;
 
     case NGX_HTTP_APPEAL_BY_API_KEY:
@@ -449,10 +478,6 @@ ngx_http_appeal_was_charged(ngx_array_t *array, ngx_http_appeal_limit_t *limit)
 {
     ngx_uint_t                  i;
     ngx_http_appeal_charged_t  *charged;
-
-    if (array == NULL) {
-        return 0;
-    }
 
     charged = array->elts;
 
@@ -485,21 +510,37 @@ ngx_http_appeal_remember(ngx_http_request_t *r, ngx_array_t **array,
     ngx_http_appeal_questions_t *q)
 {
     ngx_uint_t                  i;
+    ngx_array_t                *a;
     ngx_http_appeal_charged_t  *charged;
 
-    if (*array == NULL) {
-        *array = ngx_array_create(r->pool, q->n,
-                                  sizeof(ngx_http_appeal_charged_t));
+    a = *array;
 
-        if (*array == NULL) {
+    if (a == NULL) {
+
+        /* the array and what is in it at once */
+
+        a = ngx_palloc(r->pool, sizeof(ngx_array_t)
+                                + q->n * sizeof(ngx_http_appeal_charged_t));
+
+        if (a == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
-    }
 
-    charged = ngx_array_push_n(*array, q->n);
+        a->elts = a + 1;
+        a->nelts = q->n;
+        a->size = sizeof(ngx_http_appeal_charged_t);
+        a->nalloc = q->n;
+        a->pool = r->pool;
 
-    if (charged == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        charged = a->elts;
+        *array = a;
+
+    } else {
+        charged = ngx_array_push_n(a, q->n);
+
+        if (charged == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
     }
 
     for (i = 0; i < q->n; i++) {
@@ -698,8 +739,9 @@ ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     char                           *rv;
     ngx_str_t                      *value, s;
     ngx_uint_t                      i;
-    ngx_http_appeal_limit_t        *limit;
+    ngx_http_appeal_limit_t        *limit, **limits;
     ngx_http_appeal_limit_param_t  *param;
+    ngx_http_appeal_main_conf_t    *amcf;
 
     if (alcf->limits == NULL) {
         alcf->limits = ngx_array_create(cf->pool, LIMITS_PER_DECISION,
@@ -714,12 +756,19 @@ ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is given too often, eight limits are the most in one place";
     }
 
+    amcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_appeal_module);
+
     value = cf->args->elts;
     limit = ngx_array_push(alcf->limits);
+    limits = ngx_array_push(&amcf->limits);
 
-    if (limit == NULL) {
+    if (limit == NULL || limits == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    /* it stays where it is: there is room for all that are allowed */
+
+    *limits = limit;
 
     ngx_memzero(limit, sizeof(ngx_http_appeal_limit_t));
     limit->source = NGX_CONF_UNSET_UINT;
@@ -1000,8 +1049,62 @@ ngx_http_appeal_check_limit(ngx_conf_t *cf, ngx_array_t *limits,
         return "has a cost that its burst can never pay";
     }
 
+    if (!ngx_http_appeal_make_item(&limit->item, limit, &limit->rate)) {
+        return "has a name that no header can hold";
+    }
+
     limit->policy = ngx_http_appeal_policy(cf, &limit->zone->shm.name,
                                            &limit->name);
 
     return limit->policy == NULL ? NGX_CONF_ERROR : NGX_CONF_OK;
+}
+
+
+/* What is in RateLimit-Policy if the limit has this rate. */
+
+ngx_uint_t
+ngx_http_appeal_make_item(struct ratelimit *item,
+    ngx_http_appeal_limit_t *limit, struct limits_rate *rate)
+{
+    return ratelimit_make(item, (char *) limit->name.data, limit->name.len,
+                          rate->burst,
+                          ratelimit_seconds(rate->period * rate->burst));
+}
+
+
+/* When all zones are there: what their policies are known by. */
+
+ngx_int_t
+ngx_http_appeal_init_limits(ngx_cycle_t *cycle)
+{
+    ngx_uint_t                     i;
+    ngx_http_appeal_zone_t        *zone;
+    ngx_http_appeal_limit_t      **limits;
+    ngx_http_appeal_main_conf_t   *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_appeal_module);
+
+    if (amcf == NULL) {
+        return NGX_OK;
+    }
+
+    limits = amcf->limits.elts;
+
+    for (i = 0; i < amcf->limits.nelts; i++) {
+        zone = limits[i]->zone->data;
+
+        limits[i]->table = zone->table;
+        limits[i]->shared = zone->deltas != NULL;
+
+        limits_policy(zone->table, limits[i]->name.data, limits[i]->name.len,
+                      limits[i]->hash);
+
+        /* other edges know a key by its hash, whatever their zones' size */
+
+        if (!limits[i]->shared) {
+            limits_neighbour(zone->table, limits[i]->hash);
+        }
+    }
+
+    return NGX_OK;
 }

@@ -220,6 +220,13 @@ static ngx_command_t  ngx_http_appeal_commands[] = {
       0,
       NULL },
 
+    { ngx_string("appeal_limit_headers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_appeal_loc_conf_t, limit_headers),
+      NULL },
+
     { ngx_string("appeal_region"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_appeal_region,
@@ -294,7 +301,7 @@ ngx_module_t  ngx_http_appeal_module = {
     ngx_http_appeal_commands,              /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_appeal_init_limits,           /* init module */
     ngx_http_appeal_init_process,          /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -796,6 +803,8 @@ ngx_http_appeal_create_main_conf(ngx_conf_t *cf)
                        sizeof(ngx_http_appeal_file_t *)) != NGX_OK
         || ngx_array_init(&amcf->zones, cf->pool, 4,
                           sizeof(ngx_shm_zone_t *)) != NGX_OK
+        || ngx_array_init(&amcf->limits, cf->pool, 8,
+                          sizeof(ngx_http_appeal_limit_t *)) != NGX_OK
         || ngx_array_init(&amcf->challenges, cf->pool, 1,
                           sizeof(ngx_shm_zone_t *)) != NGX_OK
         || ngx_array_init(&amcf->memories, cf->pool, 2,
@@ -838,6 +847,7 @@ ngx_http_appeal_create_loc_conf(ngx_conf_t *cf)
     conf->body = NGX_CONF_UNSET_UINT;
     conf->language = NGX_CONF_UNSET_UINT;
     conf->request_id = NGX_CONF_UNSET;
+    conf->limit_headers = NGX_CONF_UNSET;
     conf->keys = NGX_CONF_UNSET_PTR;
     conf->scope = NGX_CONF_UNSET_PTR;
     conf->hook = NGX_CONF_UNSET_PTR;
@@ -867,6 +877,7 @@ ngx_http_appeal_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_APPEAL_BODY_PROBLEM);
     ngx_conf_merge_uint_value(conf->language, prev->language, PROBLEM_RU);
     ngx_conf_merge_value(conf->request_id, prev->request_id, 0);
+    ngx_conf_merge_value(conf->limit_headers, prev->limit_headers, 1);
     ngx_conf_merge_str_value(conf->region, prev->region, "");
     ngx_conf_merge_ptr_value(conf->keys, prev->keys, NULL);
     ngx_conf_merge_ptr_value(conf->scope, prev->scope, NULL);

@@ -10,6 +10,7 @@
 
 #include "altcha.h"
 #include "challenge_keys.h"
+#include "decimal.h"
 #include "deltas.h"
 #include "jwks.h"
 #include "jws.h"
@@ -19,7 +20,9 @@
 #include "nonces.h"
 #include "pool.h"
 #include "networks.h"
+#include "nhash.h"
 #include "problem.h"
+#include "ratelimit.h"
 #include "revoked.h"
 #include "siphash.h"
 #include "tokens.h"
@@ -121,7 +124,7 @@ typedef struct {
 
     /* a worker's own */
 
-    u_char                         memory_key[SIPHASH_KEY_SIZE];
+    struct nhash                   memory_key;
     unsigned                       has_memory_key:1;
 } ngx_http_appeal_jwt_t;
 
@@ -162,6 +165,10 @@ typedef struct {
     struct limits_rate             rate;
     int64_t                        cost;
     ngx_uint_t                     only;        /* methods */
+    struct limits                 *table;       /* of the zone */
+    uint64_t                       hash[2];     /* of the name in it */
+    struct ratelimit               item;        /* of RateLimit-Policy */
+    unsigned                       shared:1;    /* the zone is */
     unsigned                       dry_run:1;
 } ngx_http_appeal_limit_t;
 
@@ -305,12 +312,14 @@ typedef struct {
 typedef struct {
     ngx_array_t                    files;       /* ngx_http_appeal_file_t * */
     ngx_array_t                    zones;       /* ngx_shm_zone_t * */
+    ngx_array_t                    limits;      /* ngx_http_appeal_limit_t * */
     ngx_array_t                    challenges;  /* ngx_shm_zone_t * */
     ngx_array_t                    memories;    /* ngx_shm_zone_t * */
     ngx_array_t                    policies; /* ngx_http_appeal_policy_t * */
     ngx_uint_t                     policies_apart;
     ngx_shm_zone_t                *counters;
     ngx_str_t                      client_secret;
+    ngx_str_t                      heads[PROBLEM_REASONS][PROBLEM_LANGUAGES];
     ngx_http_appeal_share_t       *share;       /* NULL: with nobody */
     struct jws                    *jws;         /* room to judge a token */
 
@@ -347,6 +356,7 @@ typedef struct {
     ngx_http_appeal_file_t        *keys;
     ngx_http_appeal_hook_t        *hook;
     ngx_array_t                   *limits;      /* ngx_http_appeal_limit_t */
+    ngx_flag_t                     limit_headers;
     ngx_http_appeal_scope_t       *scope;       /* NULL: none is needed */
     ngx_http_appeal_file_t        *allow;       /* who is not limited */
     ngx_http_appeal_file_t        *deny;
@@ -512,6 +522,9 @@ char *ngx_http_appeal_scope(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_appeal_limit_zone(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_appeal_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+ngx_int_t ngx_http_appeal_init_limits(ngx_cycle_t *cycle);
+ngx_uint_t ngx_http_appeal_make_item(struct ratelimit *item,
+    ngx_http_appeal_limit_t *limit, struct limits_rate *rate);
 ngx_int_t ngx_http_appeal_peek(ngx_http_request_t *r,
     ngx_http_appeal_ctx_t *ctx, ngx_http_appeal_loc_conf_t *alcf,
     enum problem_reason *reason);

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decimal.h"
+
 /* languages of one header that are told apart by their order */
 #define RANKS  1000
 
@@ -437,7 +439,7 @@ kind_of(int status)
 }
 
 
-static void
+static inline void
 put(struct writer *writer, const char *p, size_t n)
 {
     if (n > (size_t) (writer->end - writer->p)) {
@@ -450,7 +452,7 @@ put(struct writer *writer, const char *p, size_t n)
 }
 
 
-static void
+static inline void
 put_text(struct writer *writer, const char *text)
 {
     put(writer, text, strlen(text));
@@ -460,31 +462,38 @@ put_text(struct writer *writer, const char *text)
 static void
 put_number(struct writer *writer, int64_t number)
 {
-    char  text[24];
+    char  text[DECIMAL_SIZE];
 
-    snprintf(text, sizeof(text), "%lld", (long long) number);
-    put_text(writer, text);
+    put(writer, text, decimal_write(text, (uint64_t) number));
+}
+
+
+static bool
+plain(char c)
+{
+    return c != '"' && c != '\\' && c != 0x7f && (unsigned char) c >= 0x20;
 }
 
 
 static void
 put_string(struct writer *writer, const char *p, size_t n)
 {
-    char           escaped[8];
-    size_t         i;
-    unsigned char  c;
+    char    escaped[8];
+    size_t  i, run;
 
     put(writer, "\"", 1);
 
-    for (i = 0; i < n; i++) {
-        c = (unsigned char) p[i];
+    for (i = 0; i < n; i += run) {
 
-        if (c == '"' || c == '\\' || c < 0x20 || c == 0x7f) {
-            snprintf(escaped, sizeof(escaped), "\\u%04x", c);
+        for (run = 0; i + run < n && plain(p[i + run]); run++) { /* void */ }
+
+        put(writer, p + i, run);
+
+        if (i + run < n) {
+            snprintf(escaped, sizeof(escaped), "\\u%04x",
+                     (unsigned char) p[i + run]);
             put_text(writer, escaped);
-
-        } else {
-            put(writer, p + i, 1);
+            run++;
         }
     }
 
@@ -492,48 +501,86 @@ put_string(struct writer *writer, const char *p, size_t n)
 }
 
 
+/* A member whose value is one of the texts above: nothing is to be escaped. */
+
 static void
 put_member(struct writer *writer, const char *name, const char *value)
 {
-    put_text(writer, ",");
-    put_string(writer, name, strlen(name));
-    put_text(writer, ":");
-    put_string(writer, value, strlen(value));
+    put_text(writer, ",\"");
+    put_text(writer, name);
+    put_text(writer, "\":\"");
+    put_text(writer, value);
+    put_text(writer, "\"");
+}
+
+
+static void
+put_head(struct writer *writer, const struct problem *problem)
+{
+    const char         *detail;
+    const struct kind  *kind;
+
+    kind = kind_of(problem->status);
+    detail = reasons[problem->reason].detail[problem->language];
+
+    put_text(writer, "{\"type\":\"/problems/");
+    put_text(writer, kind->slug);
+    put_text(writer, "\"");
+    put_member(writer, "title", kind->title[problem->language]);
+    put_text(writer, ",\"status\":");
+    put_number(writer, problem->status);
+    put_member(writer, "detail",
+               detail != NULL ? detail : kind->detail[problem->language]);
+
+    if (problem->reason != PROBLEM_NO_REASON) {
+        put_member(writer, "reason", reasons[problem->reason].name);
+    }
+}
+
+
+static size_t
+written(const struct writer *writer, const char *out)
+{
+    return writer->full ? 0 : (size_t) (writer->p - out);
+}
+
+
+size_t
+problem_head(char *out, size_t size, const struct problem *problem)
+{
+    struct writer  writer;
+
+    writer.p = out;
+    writer.end = out + size;
+    writer.full = false;
+
+    put_head(&writer, problem);
+
+    return written(&writer, out);
 }
 
 
 size_t
 problem_write(char *out, size_t size, const struct problem *problem)
 {
-    size_t               i;
-    const char          *detail;
-    struct writer        writer;
-    const struct kind   *kind;
+    size_t         i;
+    struct writer  writer;
 
     writer.p = out;
     writer.end = out + size;
     writer.full = false;
 
-    kind = kind_of(problem->status);
-    detail = reasons[problem->reason].detail[problem->language];
+    if (problem->head.n > 0) {
+        put(&writer, problem->head.p, problem->head.n);
 
-    put_text(&writer, "{\"type\":\"/problems/");
-    put_text(&writer, kind->slug);
-    put_text(&writer, "\"");
-    put_member(&writer, "title", kind->title[problem->language]);
-    put_text(&writer, ",\"status\":");
-    put_number(&writer, problem->status);
-    put_member(&writer, "detail",
-               detail != NULL ? detail : kind->detail[problem->language]);
+    } else {
+        put_head(&writer, problem);
+    }
 
     if (problem->request_id.n > 0) {
         put_text(&writer, ",\"instance\":\"urn:uuid:");
         put(&writer, problem->request_id.p, problem->request_id.n);
         put_text(&writer, "\"");
-    }
-
-    if (problem->reason != PROBLEM_NO_REASON) {
-        put_member(&writer, "reason", reasons[problem->reason].name);
     }
 
     if (problem->retry > 0) {
@@ -555,5 +602,5 @@ problem_write(char *out, size_t size, const struct problem *problem)
 
     put_text(&writer, "}\n");
 
-    return writer.full ? 0 : (size_t) (writer.p - out);
+    return written(&writer, out);
 }

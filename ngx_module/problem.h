@@ -59,6 +59,7 @@ struct problem_text {
 };
 
 struct problem {
+    struct problem_text    head;          /* of problem_head(), if it is kept */
     int                    status;
     enum problem_reason    reason;
     enum problem_language  language;
@@ -86,6 +87,12 @@ const char *problem_reason_name(enum problem_reason reason);
 
 /* The HTTP status that goes with a reason; 0 for PROBLEM_NO_REASON. */
 int problem_reason_status(enum problem_reason reason);
+
+/*
+ * Writes how the body begins: all that status, reason and language decide.
+ * Returns its length; 0 if it does not fit.
+ */
+size_t problem_head(char *out, size_t size, const struct problem *problem);
 
 /*
  * Writes the body, escaped throughout, and returns its length; 0 if it does

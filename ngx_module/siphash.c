@@ -2,6 +2,9 @@
 
 #include "siphash.h"
 
+#include <endian.h>
+#include <string.h>
+
 
 static uint64_t
 rotate(uint64_t x, unsigned bits)
@@ -11,44 +14,88 @@ rotate(uint64_t x, unsigned bits)
 
 
 static uint64_t
-little_endian(const uint8_t *p, size_t n)
+word_at(const uint8_t *p)
 {
     uint64_t  x;
 
-    x = 0;
+    memcpy(&x, p, sizeof(x));
 
-    while (n--) {
-        x = (x << 8) | p[n];
+    return le64toh(x);
+}
+
+
+/* Fewer than eight bytes, least significant first. */
+
+static uint64_t
+tail_at(const uint8_t *p, size_t n)
+{
+    uint16_t  two;
+    uint32_t  four;
+    uint64_t  x;
+    unsigned  bits;
+
+    x = 0;
+    bits = 0;
+
+    if (n & 4) {
+        memcpy(&four, p, sizeof(four));
+        x = le32toh(four);
+        bits = 32;
+        p += 4;
+    }
+
+    if (n & 2) {
+        memcpy(&two, p, sizeof(two));
+        x |= (uint64_t) le16toh(two) << bits;
+        bits += 16;
+        p += 2;
+    }
+
+    if (n & 1) {
+        x |= (uint64_t) *p << bits;
     }
 
     return x;
 }
 
 
-static void
-rounds(uint64_t v[4], unsigned n)
+static inline void
+round_of(uint64_t v[4])
 {
-    while (n--) {
-        v[0] += v[1];
-        v[1] = rotate(v[1], 13) ^ v[0];
-        v[0] = rotate(v[0], 32);
+    v[0] += v[1];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[0] = rotate(v[0], 32);
 
-        v[2] += v[3];
-        v[3] = rotate(v[3], 16) ^ v[2];
+    v[2] += v[3];
+    v[3] = rotate(v[3], 16) ^ v[2];
 
-        v[0] += v[3];
-        v[3] = rotate(v[3], 21) ^ v[0];
+    v[0] += v[3];
+    v[3] = rotate(v[3], 21) ^ v[0];
 
-        v[2] += v[1];
-        v[1] = rotate(v[1], 17) ^ v[2];
-        v[2] = rotate(v[2], 32);
-    }
+    v[2] += v[1];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[2] = rotate(v[2], 32);
 }
 
 
-static uint64_t
-folded(const uint64_t v[4])
+static inline void
+take(uint64_t v[4], uint64_t word)
 {
+    v[3] ^= word;
+    round_of(v);
+    round_of(v);
+    v[0] ^= word;
+}
+
+
+static inline uint64_t
+finish(uint64_t v[4])
+{
+    round_of(v);
+    round_of(v);
+    round_of(v);
+    round_of(v);
+
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
@@ -56,12 +103,12 @@ folded(const uint64_t v[4])
 void
 siphash128(const uint8_t *key, const void *data, size_t n, uint64_t out[2])
 {
-    size_t         left;
-    uint64_t       k0, k1, m, v[4];
+    size_t          left;
+    uint64_t        k0, k1, v[4];
     const uint8_t  *p;
 
-    k0 = little_endian(key, 8);
-    k1 = little_endian(key + 8, 8);
+    k0 = word_at(key);
+    k1 = word_at(key + 8);
 
     v[0] = k0 ^ UINT64_C(0x736f6d6570736575);
     v[1] = k1 ^ UINT64_C(0x646f72616e646f6d) ^ 0xee;
@@ -71,22 +118,14 @@ siphash128(const uint8_t *key, const void *data, size_t n, uint64_t out[2])
     p = data;
 
     for (left = n; left >= 8; left -= 8, p += 8) {
-        m = little_endian(p, 8);
-        v[3] ^= m;
-        rounds(v, 2);
-        v[0] ^= m;
+        take(v, word_at(p));
     }
 
-    m = little_endian(p, left) | ((uint64_t) n << 56);
-    v[3] ^= m;
-    rounds(v, 2);
-    v[0] ^= m;
+    take(v, tail_at(p, left) | ((uint64_t) n << 56));
 
     v[2] ^= 0xee;
-    rounds(v, 4);
-    out[0] = folded(v);
+    out[0] = finish(v);
 
     v[1] ^= 0xdd;
-    rounds(v, 4);
-    out[1] = folded(v);
+    out[1] = finish(v);
 }

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define LAYOUT       UINT64_C(0x6f746b6c746f6b32)    /* "otkltok2" */
+#define LAYOUT       UINT64_C(0x6f746b6c746f6b33)    /* "otkltok3" */
 #define HEAD_SIZE    64
 #define WAYS         4
 #define COUNTED      8192                    /* entries tokens_held() sees */
@@ -13,7 +13,7 @@
 #define LENGTH_BITS  10
 #define LENGTH_MASK  ((UINT64_C(1) << LENGTH_BITS) - 1)
 
-/* The words of an entry; all but the first two are what they are a hash of. */
+/* The words of an entry; the first two are a hash of all that follow. */
 enum word {
     WORD_PROOF = 0,
     WORD_HASH = 2,
@@ -152,20 +152,20 @@ words_of(size_t bytes)
 }
 
 
+/* The hash of the token, which nobody else can know, keys the proof. */
+
 static void
-prove(const struct tokens *tokens, const uint64_t *words, size_t n,
-    uint64_t proof[2])
+prove(const uint64_t *words, size_t n, uint64_t proof[2])
 {
-    siphash128(tokens->secret, words + WORD_HASH,
-               (n - WORD_HASH) * sizeof(uint64_t), proof);
+    siphash128((const uint8_t *) (words + WORD_HASH), words + WORD_UNTIL,
+               (n - WORD_UNTIL) * sizeof(uint64_t), proof);
 }
 
 
 /* Copies an entry; false if it is none, or not a whole one. */
 
 static bool
-copy(const struct tokens *tokens, const struct entry *entry,
-    struct tokens_room *room)
+copy(const struct entry *entry, struct tokens_room *room)
 {
     size_t    i, n, bytes;
     uint64_t  lengths, proof[2];
@@ -186,7 +186,7 @@ copy(const struct tokens *tokens, const struct entry *entry,
         room->words[i] = get(entry, i);
     }
 
-    prove(tokens, room->words, n, proof);
+    prove(room->words, n, proof);
 
     /* the lengths once more: a writer may have come in between */
 
@@ -210,7 +210,7 @@ tokens_find(const struct tokens *tokens, const uint64_t hash[2], int64_t now,
         entry++;
     }
 
-    if (i == WAYS || !copy(tokens, entry, room)
+    if (i == WAYS || !copy(entry, room)
         || room->words[WORD_HASH] != hash[0]
         || room->words[WORD_HASH + 1] != hash[1])
     {
@@ -312,7 +312,7 @@ tokens_put(struct tokens *tokens, const uint64_t hash[2], int64_t now,
     }
 
     n = words_of(bytes);
-    prove(tokens, words, n, &words[WORD_PROOF]);
+    prove(words, n, &words[WORD_PROOF]);
 
     entry = choose(tokens, hash, now, evicted);
 

@@ -29,6 +29,9 @@ location /sends { appeal_limit one key=address rate=1r/h burst=1 if=$sends name=
 location /redirect3 { appeal_limit one key=address rate=1r/h burst=100 name=once; error_page 404 = @ok; try_files /none =404; }
 location /keyed { appeal_limit keys key=api_key rate=1r/h burst=50 name=key; try_files /none @ok; }
 location /value { appeal_limit one key=$arg_who rate=1r/h burst=2 name=value; try_files /none @ok; }
+location /silent { appeal_limit_headers off; appeal_limit one key=address rate=1r/h burst=1 name=silent; try_files /none @silent; }
+location @silent { appeal_limit_headers off; return 204; }
+location /own_rate { appeal_limit keys key=api_key rate=1r/h burst=50 name=own; try_files /none @ok; }
 location /nobody { appeal_limit one key=address rate=1r/h burst=2 only=anonymous name=nobody; try_files /none @ok; }
 location /crowd { appeal_limit two key=address rate=1r/h burst=200 name=crowd; try_files /none @ok; }
 CONF
@@ -55,6 +58,26 @@ subtest 'headers say what is' => sub {
     is $refused->{json}{type}, '/problems/quota-exceeded', 'a problem';
     is_deeply $refused->{json}{'violated-policies'}, ['slow'], 'that names the policy';
     like $refused->{headers}{'content-type'}, qr{\Aapplication/problem\+json}, 'by its media type';
+};
+
+subtest 'headers may be left out' => sub {
+    my $passed = nginx_get('/silent');
+    is $passed->{status}, 204, 'one passes';
+    my $refused = nginx_get('/silent');
+    is $refused->{status}, 429, 'the next is refused';
+    for ($passed, $refused) {
+        is $_->{headers}{'ratelimit-policy'}, undef, 'no policy is told';
+        is $_->{headers}{ratelimit}, undef, 'nor what is left';
+    }
+    like $refused->{headers}{'retry-after'}, qr/\A3[56]\d\d\z/, 'but when to come again';
+};
+
+subtest 'a key is told its own rate' => sub {
+    my $own = nginx_get('/own_rate', headers => { 'X-Api-Key' => $key });
+    is $own->{headers}{'ratelimit-policy'}, '"own";q=2;w=1', 'of its line';
+    is $own->{headers}{ratelimit}, '"own";r=1;t=1', 'and what is left of it';
+    my $other = nginx_get('/own_rate', headers => { 'X-Api-Key' => $fast_key });
+    is $other->{headers}{'ratelimit-policy'}, '"own";q=50;w=180000', 'who has none is told that of the place';
 };
 
 subtest 'Retry-After is the truth' => sub {

@@ -1,6 +1,6 @@
 // What the edge says when it refuses: in the language asked for, escaped, never longer than there
 // is room.
-// sources: ngx_module/problem.c
+// sources: ngx_module/problem.c ngx_module/decimal.c
 // libs: -lyajl
 #include <setjmp.h>
 #include <stdarg.h>

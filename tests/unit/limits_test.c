@@ -602,8 +602,48 @@ static void names_and_keys_do_not_run_together(void **state)
     limits_hash(limits_create(other, 4096, (const uint8_t *)"fedcba9876543210", BEGAN), "ab", 2,
                 "c", 1, two);
     assert_memory_not_equal(one, two, sizeof one);
+    /* The halves make the whole; a key that reads like its policy does not undo it. */
+    uint64_t policy[2], key[2];
+    static const char *const names[] = { "ab", "policy", "" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        size_t n = strlen(names[i]);
+        limits_policy(table, names[i], n, policy);
+        limits_key(table, names[i], n, key);
+        assert_memory_not_equal(policy, key, sizeof key);
+        assert_true((policy[1] ^ key[1]) != 0);
+        limits_hash(table, names[i], n, names[i], n, one);
+        assert_true(one[0] == (policy[0] ^ key[0]) && one[1] == (policy[1] ^ key[1]));
+    }
     munmap(memory, 4096);
     munmap(other, 4096);
+}
+
+static void policies_of_a_key_are_neighbours(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = { 4096, 1 << 20, 5 << 20 };
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        void *memory = shared(sizes[s]);
+        struct limits *table = new_table(memory, sizes[s]);
+        uint64_t lines = limits_capacity(table) / 4, one[2], two[2], far = 0;
+        limits_policy(table, "hour", 4, one);
+        limits_policy(table, "day", 3, two);
+        uint64_t apart = one[1] ^ two[1];
+        limits_neighbour(table, one);
+        limits_neighbour(table, two);
+        assert_true((one[1] ^ two[1]) == apart); /* they are told apart as before */
+        for (uint64_t k = 0; k < 10000; k++) {
+            uint64_t key[2];
+            limits_key(table, &k, sizeof k, key);
+            uint64_t a = ((key[0] ^ one[0]) >> 32) * lines >> 32;
+            uint64_t b = ((key[0] ^ two[0]) >> 32) * lines >> 32;
+            uint64_t between = a > b ? a - b : b - a;
+            assert_in_range(between, 0, 32);
+            far = between > far ? between : far;
+        }
+        assert_true(far > 0); /* and not all in one line */
+        munmap(memory, sizes[s]);
+    }
 }
 
 /* ---- many processes, one table; no time passes, so nothing is paid off */
@@ -1144,6 +1184,7 @@ int main(void)
         cmocka_unit_test(who_is_told_of_makes_room_like_others),
         cmocka_unit_test(a_full_line_keeps_the_most_indebted),
         cmocka_unit_test(names_and_keys_do_not_run_together),
+        cmocka_unit_test(policies_of_a_key_are_neighbours),
         cmocka_unit_test(many_processes_take_exactly_what_there_is),
         cmocka_unit_test(a_new_key_is_let_in_once_by_one_of_many),
         cmocka_unit_test(who_is_told_of_loses_no_charge),

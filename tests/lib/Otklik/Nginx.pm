@@ -46,7 +46,7 @@ sub nginx_use {
 }
 
 sub nginx_dir { return "$dir" }
-sub nginx_url { return "http://127.0.0.1:$port" }
+sub nginx_url { $port //= free_port(); return "http://127.0.0.1:$port" }
 
 sub write_to { my ($name, $text) = @_; open my $out, '>:raw', "$dir/$name" or die "$dir/$name: $!"; print {$out} $text; close $out or die $!; return "$dir/$name" }
 
@@ -120,12 +120,13 @@ sub start_echo {
 sub configuration {
     my ($http, $server, %o) = @_;
     my $workers = $o{workers} // 1;
+    my $main = $o{main} // '';
     my $daemon = $o{daemon} ? 'on' : 'off';
     # What the sanitizers need, for the binary that takes over, too.
     my %environment = environment();
     my $environment = join '', map { "env $_; " } sort keys %environment;
     return <<"CONF";
-${environment}daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
+$main ${environment}daemon $daemon; worker_processes $workers; pid $dir/nginx.pid; error_log $dir/error.log info; load_module $module;
 events { worker_connections @{[$o{connections} // 512]}; }
 http {
     client_body_temp_path $dir/body; proxy_temp_path $dir/proxy; fastcgi_temp_path $dir/fastcgi; uwsgi_temp_path $dir/uwsgi; scgi_temp_path $dir/scgi;
@@ -181,7 +182,8 @@ sub free_port {
     }
 }
 
-# daemon => 1: as a system starts it, which a binary upgrade asks for.
+# nginx_start(HTTP, SERVER, workers => 1, main => DIRECTIVES, under => [PROGRAM that runs it, …]); daemon => 1: as a system starts it, which a
+# binary upgrade asks for.
 sub nginx_start {
     my ($http, $server, %o) = @_;
     my ($status, $said) = nginx_config($http, $server, %o);
@@ -191,9 +193,9 @@ sub nginx_start {
     if ($master == 0) {
         %ENV = (%ENV, environment());
         open STDERR, '>>', "$dir/stderr";
-        exec $program, '-e', 'stderr', '-p', "$dir", '-c', "$dir/nginx.conf";
+        exec @{ $o{under} // [] }, $program, '-e', 'stderr', '-p', "$dir", '-c', "$dir/nginx.conf";
     }
-    my $until = time + 5;
+    my $until = time + ($o{under} ? 60 : 5);
     until (IO::Socket::INET->new(PeerAddr => "127.0.0.1:$port", Timeout => 1)) {
         die 'nginx does not come: ' . nginx_log() if time > $until;
         sleep 0.02;
@@ -224,9 +226,9 @@ sub nginx_reload {
     return;
 }
 
-sub nginx_workers { return map { /(\d+)/ ? $1 : () } grep { /worker process(?! is shutting)/ } split /\n/, `ps -o pid=,args= --ppid $master` }
-
 sub nginx_master { return $master }
+
+sub nginx_workers { return map { /(\d+)/ ? $1 : () } grep { /worker process(?! is shutting)/ } split /\n/, `ps -o pid=,args= --ppid $master` }
 
 # After a binary upgrade: the process that is asked to end in the end.
 sub nginx_became { ($master) = @_; return }
