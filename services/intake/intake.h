@@ -6,6 +6,7 @@
 
 struct pages;
 struct forget;
+struct hook_queue;
 
 struct intake {
     struct batch *batch;
@@ -13,6 +14,7 @@ struct intake {
     struct forget *forget;
     const char
         *url; /* OTKLIK_URL: where the public finds us, without a slash at the end; "" if not set */
+    struct hook_queue *hooks;
 };
 
 static inline struct intake *intake_of(const struct request *r)

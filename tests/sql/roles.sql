@@ -1,7 +1,7 @@
 -- Each program may do what its work needs and nothing else: the whole table of privileges, then the same by trying.
 begin;
 
-select plan(63);
+select plan(70);
 
 -- What STATEMENT comes to when ROLE runs it: 'ok' or an SQLSTATE. Leaves nothing behind.
 create function pg_temp.try_as(who name, statement text) returns text
@@ -81,8 +81,12 @@ from (
         ('otklik_admin', '{body,calendar_day,deadline_rule,municipality,routing_rule,theme}', '{select,insert,update,delete}'),
         ('otklik_admin', '{theme_attribute}', '{select,insert,update,delete}'),
         ('otklik_intake', '{region,municipality,body,theme,theme_attribute,deadline_rule}', '{select}'),
+        ('otklik_admin', '{channel_account}', '{select,insert,update,delete}'),
         ('otklik_intake', '{appeal,appeal_event}', '{select,insert}'),
         ('otklik_intake', '{contact,consent,outbox}', '{insert}'),
+        ('otklik_intake', '{channel_account}', '{select}'),
+        ('otklik_intake', '{hook_event}', '{select,insert,delete}'),
+        ('otklik_intake', '{hook_message}', '{select,insert}'),
         ('otklik_intake', '{idempotency}', '{select,insert,delete}'),
         ('otklik_intake', '{appeal_count}', '{select,insert,update}'),
         ('otklik_routing', '{region,municipality,body,theme,deadline_rule,calendar_day,routing_rule}', '{select}'),
@@ -137,8 +141,16 @@ select set_eq(
             '{status,theme_id,theme_source,municipality_id,body_id,deadline_rule_id,first_due_at,final_due_at,due_detail,routed_at,last_seq,
             last_hash}'::text[]
         ) as c (name)
+        union all
+        select
+            'otklik_intake',
+            c.name
+        from unnest(
+            '{appeal.last_seq,appeal.last_hash,hook_event.state,hook_event.attempts,hook_event.not_before,hook_event.outcome,
+            hook_event.reason,hook_event.appeal_id,hook_event.error,hook_event.finished_at,hook_event.raw,hook_event.text}'::text[]
+        ) as c (name)
     $$,
-    'single columns: routing may change where an appeal is handled, by when and its state, never what was written'
+    'single columns: routing may change where an appeal is handled, by when and its state; intake the head of its history'
 );
 select set_eq(
     $$
@@ -236,6 +248,13 @@ from (
         ('otklik_intake', $$update theme set active = false$$, '42501', 'intake cannot change a dictionary'),
         ('otklik_intake', 'select setval(''appeal_serial_90'', 1)', '42501', 'intake cannot set the serial back'),
         ('otklik_intake', 'select nextval(''appeal_serial_90'')', 'ok', 'intake takes a serial'),
+        ('otklik_intake', 'update appeal set last_seq = 2 where region_id = 90', 'ok', 'intake appends to the history of an appeal'),
+        ('otklik_intake', $$update appeal set status = 'routed'$$, '42501', 'intake cannot move an appeal on'),
+        ('otklik_intake', $$update hook_event set event_id = ''$$, '42501', 'intake cannot make an event another one'),
+        ('otklik_intake', $$update channel_account set mode = 'answer'$$, '42501', 'intake cannot switch an account'),
+        ('otklik_routing', 'select count(*) from hook_event', '42501', 'routing cannot read events of networks'),
+        ('otklik_reporting', 'select count(*) from hook_message', '42501', 'reporting cannot see who wrote where'),
+        ('otklik_admin', 'select count(*) from hook_event', '42501', 'the administrator cannot read events of networks'),
 
         ('otklik_routing', $$select text from appeal where region_id = 90 for no key update$$, 'ok', 'routing reads and locks appeals'),
         ('otklik_routing', $$update appeal set status = 'routed' where region_id = 90$$, 'ok', 'routing moves an appeal on'),

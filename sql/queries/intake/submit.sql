@@ -189,7 +189,11 @@ created as materialized (
         and a.key = c.key
     cross join lateral (
         select
-            case when a.client = '' then 'citizen' else 'key:' || a.client end as actor,
+            case
+                when a.client = '' then 'citizen'
+                when a.auth = 'hook' then 'hook:' || a.channel || ':' || a.client
+                else 'key:' || a.client
+            end as actor,
             jsonb_strip_nulls(jsonb_build_object(
                 'channel', a.channel,
                 'text_sha256', encode(sha256(convert_to(a.text, 'UTF8')), 'hex'),
