@@ -58,7 +58,7 @@
 #define NAP       100000               /* ns */
 
 /* changes with everything another version could misread */
-#define LAYOUT  UINT64_C(0x6f746b6c696d3032)
+#define LAYOUT  UINT64_C(0x6f746b6c696d3033)
 
 struct entry {
     _Atomic uint64_t  tag;
@@ -541,7 +541,7 @@ void
 limits_key(const struct limits *table, const void *key, size_t n,
     uint64_t hash[2])
 {
-    siphash128(table->secret, key, n, hash);
+    siphash128_table(table->secret, key, n, hash);
 }
 
 

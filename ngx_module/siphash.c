@@ -1,4 +1,4 @@
-/* SipHash-2-4 with 128 bits of result: a keyed hash nobody can aim for. */
+/* SipHash with 128 bits of result: a keyed hash nobody can aim for. */
 
 #include "siphash.h"
 
@@ -79,29 +79,37 @@ round_of(uint64_t v[4])
 
 
 static inline void
-take(uint64_t v[4], uint64_t word)
+rounds_of(uint64_t v[4], int n)
+{
+    while (n--) {
+        round_of(v);
+    }
+}
+
+
+static inline void
+take(uint64_t v[4], uint64_t word, int rounds)
 {
     v[3] ^= word;
-    round_of(v);
-    round_of(v);
+    rounds_of(v, rounds);
     v[0] ^= word;
 }
 
 
 static inline uint64_t
-finish(uint64_t v[4])
+finish(uint64_t v[4], int rounds)
 {
-    round_of(v);
-    round_of(v);
-    round_of(v);
-    round_of(v);
+    rounds_of(v, rounds);
 
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
 
-void
-siphash128(const uint8_t *key, const void *data, size_t n, uint64_t out[2])
+/* SipHash-c-d: c rounds a word, d at the end; constants for the compiler. */
+
+static inline __attribute__((always_inline)) void
+hash(const uint8_t *key, const void *data, size_t n, int c, int d,
+    uint64_t out[2])
 {
     size_t          left;
     uint64_t        k0, k1, v[4];
@@ -118,14 +126,29 @@ siphash128(const uint8_t *key, const void *data, size_t n, uint64_t out[2])
     p = data;
 
     for (left = n; left >= 8; left -= 8, p += 8) {
-        take(v, word_at(p));
+        take(v, word_at(p), c);
     }
 
-    take(v, tail_at(p, left) | ((uint64_t) n << 56));
+    take(v, tail_at(p, left) | ((uint64_t) n << 56), c);
 
     v[2] ^= 0xee;
-    out[0] = finish(v);
+    out[0] = finish(v, d);
 
     v[1] ^= 0xdd;
-    out[1] = finish(v);
+    out[1] = finish(v, d);
+}
+
+
+void
+siphash128(const uint8_t *key, const void *data, size_t n, uint64_t out[2])
+{
+    hash(key, data, n, 2, 4, out);
+}
+
+
+void
+siphash128_table(const uint8_t *key, const void *data, size_t n,
+    uint64_t out[2])
+{
+    hash(key, data, n, 1, 3, out);
 }

@@ -1,11 +1,14 @@
 #!/usr/bin/env node
-// Writes docs/api/README.md from docs/openapi.yaml; with --check only says whether it is in step.
-import { readFileSync, writeFileSync } from 'node:fs';
+// Writes docs/api from docs/openapi.yaml and docs/open311.yaml; with --check only says whether it is in step.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parse } from 'yaml';
 
-const source = new URL('../docs/openapi.yaml', import.meta.url);
-const target = new URL('../docs/api/README.md', import.meta.url);
-const api = parse(readFileSync(source, 'utf8'));
+const pages = [
+  ['openapi.yaml', 'README.md'],
+  ['open311.yaml', 'open311.md'],
+];
+/** The document being written about. */
+let api;
 
 /** Follows a $ref inside the document. */
 const resolve = (node) =>
@@ -31,9 +34,9 @@ function kind(schema) {
   return [name, ...bounds].join(', ');
 }
 
-/** Rows of a table of members, nested ones with their path. */
+/** Rows of a table of members, nested ones with their path; of a list those of an item. */
 function members(schema, prefix = '') {
-  const s = resolve(schema) ?? {};
+  const s = resolve(schema?.type === 'array' ? schema.items : schema) ?? {};
   const parts = s.allOf ? s.allOf.map(resolve) : [s];
   return parts.flatMap((part) =>
     Object.entries(part.properties ?? {}).flatMap(([name, value]) => {
@@ -74,20 +77,26 @@ function operation(path, method, op, shared) {
 }
 
 const methods = ['get', 'post', 'put', 'patch', 'delete'];
-const page = [
-  `# ${api.info.title} ${api.info.version}`, '',
-  'Made from [openapi.yaml](../openapi.yaml) by `scripts/api-docs.mjs`; edit that file, not this one.', '',
-  (api.info.description ?? '').trim(), '',
-  ...Object.entries(api.paths).flatMap(([path, item]) =>
-    methods.filter((m) => item[m]).flatMap((m) => operation(path, m, item[m], item.parameters))),
-].join('\n').replace(/\n{3,}/g, '\n\n').trimEnd() + '\n';
 
-if (process.argv.includes('--check')) {
-  const current = readFileSync(target, 'utf8');
-  if (current !== page) {
-    console.error('docs/api/README.md is not in step with docs/openapi.yaml: run scripts/api-docs.mjs');
-    process.exit(1);
+/** The whole page about a document. */
+function pageOf(source) {
+  return [
+    `# ${api.info.title} ${api.info.version}`, '',
+    `Made from [${source}](../${source}) by \`scripts/api-docs.mjs\`; edit that file, not this one.`, '',
+    (api.info.description ?? '').trim(), '',
+    ...Object.entries(api.paths).flatMap(([path, item]) =>
+      methods.filter((m) => item[m]).flatMap((m) => operation(path, m, item[m], item.parameters))),
+  ].join('\n').replace(/\n{3,}/g, '\n\n').trimEnd() + '\n';
+}
+
+for (const [source, name] of pages) {
+  const target = new URL(`../docs/api/${name}`, import.meta.url);
+  api = parse(readFileSync(new URL(`../docs/${source}`, import.meta.url), 'utf8'));
+  const page = pageOf(source);
+  if (!process.argv.includes('--check')) {
+    writeFileSync(target, page);
+  } else if (!existsSync(target) || readFileSync(target, 'utf8') !== page) {
+    console.error(`docs/api/${name} is not in step with docs/${source}: run scripts/api-docs.mjs`);
+    process.exitCode = 1;
   }
-} else {
-  writeFileSync(target, page);
 }

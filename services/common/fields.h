@@ -106,6 +106,15 @@ enum otk_err fields_from_json(struct arena *a, const struct field *table, struct
 enum otk_err fields_from_form(struct arena *a, const struct field *table, struct str body,
                               union value *values, struct field_errors *errors, struct str *detail,
                               enum lang lang);
+/* A pair of a form, decoded, in the arena; without a NUL behind. */
+struct form_pair {
+    struct str name, value;
+};
+/* The pairs of a form or a query string as they stand, for who must bear names of strangers; at
+ * most MAX of them. OTK_OK; OTK_MALFORMED with *detail naming the place; OTK_TOO_LARGE: more pairs;
+ * OTK_INTERNAL when memory is out. */
+enum otk_err form_pairs(struct arena *a, struct str body, struct form_pair *pairs, size_t max,
+                        size_t *n, struct str *detail, enum lang lang);
 /* Row number of NAME in TABLE; -1 if there is none. */
 int field_index(const struct field *table, const char *name);
 /* 1 if S is valid UTF-8 (no surrogates, no overlong forms) without NUL. *at is the first bad byte.

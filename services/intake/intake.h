@@ -7,12 +7,16 @@
 struct pages;
 struct forget;
 struct uploads;
+struct hook_queue;
 
 struct intake {
     struct batch *batch;
     struct pages *pages;
     struct forget *forget;
     struct uploads *uploads;
+    const char
+        *url; /* OTKLIK_URL: where the public finds us, without a slash at the end; "" if not set */
+    struct hook_queue *hooks;
 };
 
 static inline struct intake *intake_of(const struct request *r)

@@ -4,9 +4,12 @@
 #include "attach.h"
 #include "config.h"
 #include "forget.h"
+#include "hook_queue.h"
+#include "hooks.h"
 #include "intake.h"
 #include "intake_queries.h"
 #include "log.h"
+#include "open311.h"
 #include "pages.h"
 #include "submit.h"
 #include "themes.h"
@@ -66,24 +69,43 @@ static const struct route routes[] = {
       .ask = track_show,
       .invalid = track_invalid,
       .late = track_late },
+    { .method = METHOD_GET, .path = "/open311/discovery.{format}", .ask = open311_discovery },
+    { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
+    { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
+    { .method = METHOD_GET, .path = "/open311/v2/requests.{format}", .ask = open311_requests },
+    { .method = METHOD_POST, .path = "/open311/v2/requests.{format}", .ask = open311_take },
+    { .method = METHOD_GET, .path = "/open311/v2/requests/{id}", .ask = open311_request },
+    { .method = METHOD_GET, .path = "/open311/v2/tokens/{token}", .ask = open311_token },
+    { .method = METHOD_GET,
+      .path = "/open311/v2/servicerequestupdates.{format}",
+      .ask = open311_updates },
+    { .method = METHOD_POST, .path = "/hooks/vk/{account}", .ask = hooks_vk },
+    { .method = METHOD_POST, .path = "/hooks/telegram/{account}", .ask = hooks_telegram },
+    /* The edge takes the secret off its end. */
+    { .method = METHOD_POST, .path = "/hooks/ok/{account}/", .ask = hooks_ok },
+    { .method = METHOD_POST, .path = "/hooks/max/{account}", .ask = hooks_max },
     { .path = NULL },
 };
 
 static int start(struct service *s)
 {
     static struct intake intake;
-    long slot, writers, file_mb;
+    long slot, writers, keep_days, file_mb;
     if (config_number("OTKLIK_SLOT", 0, SLOT_END - db_connections(s->db), 0, &slot) != 0 ||
         config_number("OTKLIK_WRITERS", 1, db_connections(s->db), 1, &writers) != 0 ||
+        config_number("OTKLIK_HOOK_DAYS", 1, 3650, 30, &keep_days) != 0 ||
         config_number("OTKLIK_FILE_MB", 1, 1024, 20, &file_mb) != 0) {
         return -1;
     }
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
-    if (intake.batch == NULL || intake.forget == NULL) {
+    intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);
+    if (intake.forget == NULL || intake.hooks == NULL) {
         log_write(LOG_ERROR, STR(""), "memory is out at the start");
         return -1;
     }
+    intake.url = getenv("OTKLIK_URL") == NULL ? "" : getenv("OTKLIK_URL");
+    hooks_register();
     intake.pages = pages_load(getenv("OTKLIK_WEB"));
     intake.uploads =
         uploads_open(s->loop, getenv("OTKLIK_FILES"), (int64_t)file_mb * MEGABYTE, UPLOADS_MAX);
@@ -98,6 +120,13 @@ static void stop(struct service *s)
 {
     struct intake *intake = s->state;
     forget_stop(intake->forget);
+    hook_queue_stop(intake->hooks);
+}
+
+static int busy(struct service *s)
+{
+    const struct intake *intake = s->state;
+    return hook_queue_busy(intake->hooks);
 }
 
 int main(void)
@@ -109,6 +138,7 @@ int main(void)
         .nstatements = INTAKE_QUERY_COUNT,
         .start = start,
         .stop = stop,
+        .busy = busy,
     };
     return service_run(&service);
 }

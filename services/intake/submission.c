@@ -61,9 +61,10 @@ static int fingerprint(const struct submission *s, struct arena *a, struct str *
     static const enum column parts[] = { COL_CHANNEL,       COL_EXTERNAL_ID,  COL_TEXT,
                                          COL_THEME,         COL_LAT,          COL_LON,
                                          COL_ADDRESS,       COL_CONTACT_NAME, COL_CONTACT_EMAIL,
-                                         COL_CONTACT_PHONE, COL_CONSENT };
-    size_t size = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+                                         COL_CONTACT_PHONE, COL_CONSENT,      COL_ANSWERS };
+    /* Letters without answers keep the fingerprint they had before there were any. */
+    size_t size = 0, n_parts = sizeof parts / sizeof *parts - (s->columns[COL_ANSWERS].p == NULL);
+    for (size_t i = 0; i < n_parts; i++) {
         size += sizeof(uint64_t) + s->columns[parts[i]].n;
     }
     size_t files = upload_count(s->request);
@@ -73,7 +74,7 @@ static int fingerprint(const struct submission *s, struct arena *a, struct str *
         return -1;
     }
     size_t n = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    for (size_t i = 0; i < n_parts; i++) {
         struct str part = s->columns[parts[i]];
         uint64_t length = part.p == NULL ? UINT64_MAX : part.n;
         memcpy(all + n, &length, sizeof length);
@@ -156,4 +157,10 @@ struct submission *submission_make(struct request *r, struct str key)
         return NULL;
     }
     return s;
+}
+
+int submission_answers(struct submission *s, struct str json)
+{
+    s->columns[COL_ANSWERS] = json;
+    return fingerprint(s, s->request->arena, &s->columns[COL_FINGERPRINT]);
 }

@@ -28,6 +28,7 @@ enum column {
     COL_CONTACT_EMAIL,
     COL_CONTACT_PHONE,
     COL_CONSENT,
+    COL_ANSWERS,
     COLUMNS
 };
 
@@ -88,5 +89,7 @@ int submission_key_good(struct str key);
 /* Makes the row out of the request's checked values and KEY; NULL when memory or randomness is out.
  */
 struct submission *submission_make(struct request *r, struct str key);
+/* Adds what the client told besides the letter, a JSON object; 0, or -1 when memory is out. */
+int submission_answers(struct submission *s, struct str json);
 
 #endif

@@ -6,6 +6,7 @@
 
 extern const struct command command_migrate;
 extern const struct command command_demo_load;
+extern const struct command command_import_accounts;
 extern const struct command command_import_boundaries;
 extern const struct command command_import_catalogue;
 extern const struct command command_replay;

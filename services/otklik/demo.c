@@ -1,8 +1,10 @@
 /* otklik demo load: a region's dictionaries out of a folder of tables, conf/demo by default. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "boundaries.h"
 #include "commands.h"
@@ -23,29 +25,41 @@ static const struct table {
     const char *file;
     const char *what;
     enum otklik_query put;
+    int optional;        /* a folder may be without it */
     const char *unknown; /* what a name in the row may fail to be */
     const char *columns[COLUMNS];
 } tables[] = {
     { "bodies.tsv",
       "bodies",
       QUERY_OTKLIK_PUT_BODY,
+      0,
       "municipality",
       { "name_ru", "name_en", "centre", "municipality", NULL } },
     { "deadline_rules.tsv",
       "deadline rules",
       QUERY_OTKLIK_PUT_DEADLINE_RULE,
+      0,
       "",
       { "code", "name_ru", "name_en", "legal_class", "common", "first_amount", "first_unit",
         "final_amount", "final_unit", NULL } },
     { "themes.tsv",
       "themes",
       QUERY_OTKLIK_PUT_THEME,
+      0,
       "deadline rule",
       { "code", "object_ru", "object_en", "group_ru", "group_en", "name_ru", "name_en",
         "deadline_rule", "keywords", NULL } },
+    { "attributes.tsv",
+      "attributes",
+      QUERY_OTKLIK_PUT_ATTRIBUTE,
+      1,
+      "theme",
+      { "theme", "code", "position", "datatype", "required", "name_ru", "name_en", "hint_ru",
+        "hint_en", "options", NULL } },
     { "routing.tsv",
       "routing rules",
       QUERY_OTKLIK_PUT_ROUTING_RULE,
+      0,
       "municipality, theme or body",
       { "municipality", "theme", "body", NULL } },
 };
@@ -54,6 +68,10 @@ static const struct table {
 static int load_table(PGconn *db, const char *dir, const char *region, const struct table *table)
 {
     char *path = cli_printf("%s/%s", dir, table->file);
+    if (table->optional && access(path, F_OK) != 0 && errno == ENOENT) {
+        free(path);
+        return 0;
+    }
     struct tsv *t = tsv_open(path, table->columns);
     const char *params[COLUMNS + 1] = { region };
     int rows = 0, added = 0, changed = 0, more = t == NULL ? -1 : 1;

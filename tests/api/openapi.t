@@ -14,7 +14,8 @@ use Otklik::OpenAPI;
 use Otklik::Test;
 
 my $api = openapi_load("$FindBin::Bin/../../docs/openapi.yaml");
-my %operation = map { $_->{operation}{operationId} => $_ } openapi_operations($api);
+# Hooks want accounts and secrets, no keys: hooks.t holds them against the document.
+my %operation = map { $_->{operation}{operationId} => $_ } grep { $_->{operation}{tags}[0] ne 'hooks' } openapi_operations($api);
 my (%seen, $receipt);
 
 # ANSWER has STATUS and is as the document says of that operation.

@@ -1,7 +1,7 @@
 -- Each program may do what its work needs and nothing else: the whole table of privileges, then the same by trying.
 begin;
 
-select plan(76);
+select plan(83);
 
 -- What STATEMENT comes to when ROLE runs it: 'ok' or an SQLSTATE. Leaves nothing behind.
 create function pg_temp.try_as(who name, statement text) returns text
@@ -79,9 +79,14 @@ from (
     values
         ('otklik_admin', '{region}', '{select}'),
         ('otklik_admin', '{body,calendar_day,deadline_rule,municipality,routing_rule,theme}', '{select,insert,update,delete}'),
-        ('otklik_intake', '{region,municipality,body,theme,deadline_rule}', '{select}'),
+        ('otklik_admin', '{theme_attribute}', '{select,insert,update,delete}'),
+        ('otklik_intake', '{region,municipality,body,theme,theme_attribute,deadline_rule}', '{select}'),
+        ('otklik_admin', '{channel_account}', '{select,insert,update,delete}'),
         ('otklik_intake', '{appeal,appeal_event,attachment}', '{select,insert}'),
         ('otklik_intake', '{contact,consent,outbox}', '{insert}'),
+        ('otklik_intake', '{channel_account}', '{select}'),
+        ('otklik_intake', '{hook_event}', '{select,insert,delete}'),
+        ('otklik_intake', '{hook_message}', '{select,insert}'),
         ('otklik_intake', '{idempotency}', '{select,insert,delete}'),
         ('otklik_intake', '{appeal_count}', '{select,insert,update}'),
         ('otklik_pictures', '{region,attachment}', '{select}'),
@@ -141,6 +146,10 @@ select set_eq(
                     routed_at,last_seq,last_hash}'
                 ),
                 ('otklik_intake', 'appeal', '{attachments,last_seq,last_hash}'),
+                (
+                    'otklik_intake', 'hook_event',
+                    '{state,attempts,not_before,outcome,reason,appeal_id,error,finished_at,raw,text}'
+                ),
                 (
                     'otklik_pictures', 'attachment',
                     '{state,not_before,attempts,reason,clean_type,clean_size,width,height,taken_local,taken_point}'
@@ -247,6 +256,13 @@ from (
         ('otklik_intake', $$update theme set active = false$$, '42501', 'intake cannot change a dictionary'),
         ('otklik_intake', 'select setval(''appeal_serial_90'', 1)', '42501', 'intake cannot set the serial back'),
         ('otklik_intake', 'select nextval(''appeal_serial_90'')', 'ok', 'intake takes a serial'),
+        ('otklik_intake', 'update appeal set last_seq = 2 where region_id = 90', 'ok', 'intake appends to the history of an appeal'),
+        ('otklik_intake', $$update appeal set status = 'routed'$$, '42501', 'intake cannot move an appeal on'),
+        ('otklik_intake', $$update hook_event set event_id = ''$$, '42501', 'intake cannot make an event another one'),
+        ('otklik_intake', $$update channel_account set mode = 'answer'$$, '42501', 'intake cannot switch an account'),
+        ('otklik_routing', 'select count(*) from hook_event', '42501', 'routing cannot read events of networks'),
+        ('otklik_reporting', 'select count(*) from hook_message', '42501', 'reporting cannot see who wrote where'),
+        ('otklik_admin', 'select count(*) from hook_event', '42501', 'the administrator cannot read events of networks'),
 
         ('otklik_routing', $$select text from appeal where region_id = 90 for no key update$$, 'ok', 'routing reads and locks appeals'),
         ('otklik_routing', $$update appeal set status = 'routed' where region_id = 90$$, 'ok', 'routing moves an appeal on'),

@@ -93,7 +93,7 @@ select is_empty(
         where c.contype = 'f'
           and c.connamespace = 'otklik'::regnamespace
           and c.conrelid in ('region'::regclass, 'calendar_day'::regclass, 'municipality'::regclass, 'body'::regclass, 'theme'::regclass,
-                             'deadline_rule'::regclass, 'routing_rule'::regclass)
+                             'deadline_rule'::regclass, 'routing_rule'::regclass, 'channel_account'::regclass)
           and c.confrelid not in ('region'::regclass, 'municipality'::regclass, 'body'::regclass, 'theme'::regclass,
                                   'deadline_rule'::regclass)
     $$,

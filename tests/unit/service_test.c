@@ -460,8 +460,9 @@ static void what_does_not_fit_is_a_problem(void **state)
     expect(GET("/\xff", "X=1"), none, PARAMS("Status: 400 "));
     expect(GET("/staff", "HTTP_ACCEPT_LANGUAGE=en"), none,
            PARAMS("Status: 401 ", "Content-Language: en\r\n", "\"title\":\"Unauthorized\""));
-    expect(GET("/staff", "APPEAL_SUBJECT=somebody", "APPEAL_ROLES=integrator"), none,
-           PARAMS("Status: 403 "));
+    expect(GET("/staff", "APPEAL_AUTH=challenge"), none, PARAMS("Status: 401 "));
+    expect(GET("/staff", "APPEAL_AUTH=api_key", "APPEAL_SUBJECT=portal", "APPEAL_ROLES=integrator"),
+           none, PARAMS("Status: 403 "));
     expect(GET("/staff", "APPEAL_AUTH=api_key", "APPEAL_ROLES=staff"), none,
            PARAMS("Status: 200 "));
     expect(GET("/memory", "X=1"), none, PARAMS("Status: 500 ", "{\"type\":\"/problems/internal\""));

@@ -7,7 +7,8 @@
 -- $1 region, $2 counter slot; then arrays, one element an appeal: $3 ids, $4 moments of reception (microseconds UTC), $5 access
 -- codes, $6 their digests, $7 clients, $8 idempotency keys, $9 fingerprints, $10 channels, $11 languages, $12 how the client is
 -- known, $13 pseudonyms of addresses, $14 request ids, $15 ids of the client's own, $16 texts, $17 theme codes, $18 latitudes,
--- $19 longitudes, $20 addresses; contact: $21 names, $22 e-mails, $23 telephones; $24 versions of the consent
+-- $19 longitudes, $20 addresses; contact: $21 names, $22 e-mails, $23 telephones; $24 versions of the consent; $25 what else the
+-- client told (JSON)
 with
 given as materialized (
     select
@@ -34,6 +35,7 @@ given as materialized (
         g.contact_email,
         g.contact_phone,
         g.consent,
+        g.answers,
         t.id as theme_id,
         p.fingerprint as first_fingerprint,
         p.status as first_status,
@@ -41,10 +43,11 @@ given as materialized (
     from unnest(
         $3::uuid[], $4::bigint[], $5::text[], $6::bytea[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[],
         $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::float8[], $19::float8[], $20::text[], $21::text[],
-        $22::text[], $23::text[], $24::text[]
+        $22::text[], $23::text[], $24::text[], $25::jsonb[]
     ) with ordinality as g (
         id, received_us, code, code_digest, client, key, fingerprint, channel, lang, auth, client_hash, request_id, external_id, text,
-        theme, lat, lon, address, contact_name, contact_email, contact_phone, consent, ord
+        theme, lat, lon, address, contact_name, contact_email, contact_phone, consent, answers,
+        ord
     )
     left join lateral (
         select c.id
@@ -91,6 +94,7 @@ answered as materialized (
         n.contact_email,
         n.contact_phone,
         n.consent,
+        n.answers,
         n.theme_id,
         n.number,
         format(
@@ -122,6 +126,7 @@ answered as materialized (
             g.contact_email,
             g.contact_phone,
             g.consent,
+            g.answers,
             g.theme_id,
             appeal_number(
                 $1::smallint,
@@ -171,6 +176,7 @@ created as materialized (
         a.contact_email,
         a.contact_phone,
         a.consent,
+        a.answers,
         a.theme_id,
         a.number,
         a.body,
@@ -183,10 +189,15 @@ created as materialized (
         and a.key = c.key
     cross join lateral (
         select
-            case when a.client = '' then 'citizen' else 'key:' || a.client end as actor,
+            case
+                when a.client = '' then 'citizen'
+                when a.auth = 'hook' then 'hook:' || a.channel || ':' || a.client
+                else 'key:' || a.client
+            end as actor,
             jsonb_strip_nulls(jsonb_build_object(
                 'channel', a.channel,
                 'text_sha256', encode(sha256(convert_to(a.text, 'UTF8')), 'hex'),
+                'answers_sha256', encode(sha256(convert_to(a.answers::text, 'UTF8')), 'hex'),
                 'theme', a.theme,
                 'lat', a.lat,
                 'lon', a.lon
@@ -198,7 +209,7 @@ created as materialized (
 appeal_row as (
     insert into appeal (
         region_id, id, number, code_digest, channel, status, lang, auth, client, client_hash, request_id, external_id, received_at,
-        text, theme_id, theme_source, point, address, last_seq, last_hash
+        text, theme_id, theme_source, point, address, answers, last_seq, last_hash
     )
     select
         $1::smallint,
@@ -219,6 +230,7 @@ appeal_row as (
         case when c.theme_id is not null then 'citizen' end,
         st_setsrid(st_makepoint(c.lon, c.lat), 4326),
         c.address,
+        c.answers,
         1,
         c.hash
     from created c
