@@ -996,7 +996,7 @@ static void live_through(struct history *h, int who)
             now -= (int64_t)chance_of(&state, (uint64_t)h->lag);
         }
         struct limits_charge c[HISTORY_KEYS];
-        int asked[HISTORY_KEYS], n = 1 + (int)chance_of(&state, (uint64_t)h->most);
+        int asked[HISTORY_KEYS] = { 0 }, n = 1 + (int)chance_of(&state, (uint64_t)h->most);
         int k = (int)chance_of(&state, (uint64_t)h->keys);
         int next = chance_of(&state, 2) ? 1 : h->keys - 1; /* two that ask the other way round */
         for (int j = 0; j < n; j++, k = (k + next) % h->keys) {
