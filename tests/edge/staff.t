@@ -25,7 +25,7 @@ put('challenge.keys', 'first ' . '5a' x 32 . "\n");
 put('revoked', "gone\n");
 mkdir "$dir/tmp";
 my @settings = ("STATE=$dir", "TMP=$dir/tmp", 'SOCKETS=' . test_dir() . '/run', "SHARE=$dir", "MODULE=$build/ngx_module/ngx_http_appeal_module.so", "KEYS=$dir/keys",
-    "SECRET=$dir/secret", "CHALLENGE=$dir/challenge.keys", "LISTEN=127.0.0.1:$port", "INTERNAL_PORT=$inner", 'REGION=90', 'WORKERS=1', 'ANON_RATE=1r/s', 'ANON_BURST=20', 'NAME=localhost');
+    "FILES=$dir/files", "SECRET=$dir/secret", "CHALLENGE=$dir/challenge.keys", "LISTEN=127.0.0.1:$port", "INTERNAL_PORT=$inner", 'REGION=90', 'WORKERS=1', 'ANON_RATE=1r/s', 'ANON_BURST=20', 'NAME=localhost');
 sub render { my ($to, @more) = @_; return system 'conf/nginx/render', "$dir/$to", @settings, @more }
 
 is render('without'), 0, 'without an identity provider';
