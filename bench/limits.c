@@ -22,8 +22,8 @@ static const uint8_t secret[16] = "sixteen bytes ok";
 
 struct work {
     struct limits *table;
-    uint32_t first; // of the keys of this thread
     uint32_t keys;
+    uint64_t seed; // of their order
     double rate;   // decisions a second of processor time
     double shared; // of the wall's time this thread had a processor
 };
@@ -64,12 +64,15 @@ static void *decide(void *arg)
     while (atomic_load(&ready) > 0) {
     }
     int64_t began = now(CLOCK_MONOTONIC), start = now(CLOCK_THREAD_CPUTIME_ID), took;
-    uint64_t n = 0;
+    uint64_t n = 0, seed = work->seed;
     do {
         int64_t when = now(CLOCK_MONOTONIC);
         for (int i = 0; i < 1000; i++, n++) {
-            // Neighbours in time are none in memory.
-            uint32_t key = work->first + (uint32_t)(n * 61195 % work->keys);
+            // In no order, and each thread in another: clients of two workers do not walk in step.
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            uint32_t key = (uint32_t)((seed >> 32) * work->keys >> 32);
             if (!ask(work->table, key, rate, when + i)) {
                 errx(1, "a limit that allows refuses");
             }
@@ -93,7 +96,8 @@ static double run(int threads, uint32_t keys, double *shared)
     *shared = 1;
     atomic_store(&ready, threads);
     for (int i = 0; i < threads; i++) {
-        work[i] = (struct work){ .table = table, .keys = keys };
+        work[i] =
+            (struct work){ .table = table, .keys = keys, .seed = 88172645463325252 + (uint64_t)i };
         if (pthread_create(&id[i], NULL, decide, &work[i]) != 0) {
             errx(1, "pthread_create");
         }
