@@ -74,13 +74,8 @@ struct limits {
     uint64_t          nlines;
     int64_t           began;           /* ns, monotonic */
     uint8_t           secret[SIPHASH_KEY_SIZE];
-    uint64_t          unused[3];
-
-    /* written: not in the line that every decision reads */
-
     _Atomic uint64_t  evicted;
-    uint64_t          unused_too[7];
-
+    uint64_t          unused[2];
     struct line       lines[];
 };
 
@@ -102,7 +97,7 @@ struct place {
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "64-bit words need no lock");
 _Static_assert(sizeof(struct line) == LINE_SIZE, "a key, a cache line");
-_Static_assert(sizeof(struct limits) == 2 * LINE_SIZE, "lines are aligned");
+_Static_assert(sizeof(struct limits) == LINE_SIZE, "lines are aligned");
 
 
 static int64_t
