@@ -1,4 +1,5 @@
-/* Which connection to PostgreSQL carries what, so that nobody who looks delays anybody who writes. */
+/* Which connection to PostgreSQL carries what, so that nobody who looks delays anybody who writes.
+ */
 #ifndef LANES_H
 #define LANES_H
 

@@ -404,8 +404,8 @@ static void send_query(struct request *r, const struct open311 *o, const char *p
     } else if (params[P_REGION] == NULL || params[P_OWN] == NULL || params[P_LIMIT] == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
     } else {
-        enum otk_err err = lanes_ask_list(r->service->db, QUERY_INTAKE_OPEN311_REQUESTS, params,
-                                          on_answer, r);
+        enum otk_err err =
+            lanes_ask_list(r->service->db, QUERY_INTAKE_OPEN311_REQUESTS, params, on_answer, r);
         if (err != OTK_OK) {
             reply_problem(r, err, STR(""));
         }
