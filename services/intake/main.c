@@ -8,6 +8,7 @@
 #include "hooks.h"
 #include "intake.h"
 #include "intake_queries.h"
+#include "lanes.h"
 #include "log.h"
 #include "open311.h"
 #include "pages.h"
@@ -73,8 +74,14 @@ static const struct route routes[] = {
     { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
     { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
     { .method = METHOD_GET, .path = "/open311/v2/requests.{format}", .ask = open311_requests },
-    { .method = METHOD_POST, .path = "/open311/v2/requests.{format}", .ask = open311_take },
+    { .method = METHOD_POST,
+      .path = "/open311/v2/requests.{format}",
+      .files = open311_files,
+      .patience_ms = FILES_PATIENCE_MS,
+      .ask = open311_take,
+      .invalid = open311_invalid },
     { .method = METHOD_GET, .path = "/open311/v2/requests/{id}", .ask = open311_request },
+    { .method = METHOD_GET, .path = "/open311/v2/media/{number}/{id}", .ask = media_ask },
     { .method = METHOD_GET, .path = "/open311/v2/tokens/{token}", .ask = open311_token },
     { .method = METHOD_GET,
       .path = "/open311/v2/servicerequestupdates.{format}",
@@ -97,6 +104,7 @@ static int start(struct service *s)
         config_number("OTKLIK_FILE_MB", 1, 1024, 20, &file_mb) != 0) {
         return -1;
     }
+    lanes_open(s->db, (int)writers);
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);
