@@ -174,3 +174,10 @@ int submission_answers(struct submission *s, struct str json)
     s->columns[COL_ANSWERS] = json;
     return fingerprint(s, s->request->arena, &s->columns[COL_FINGERPRINT]);
 }
+
+int submission_entry(struct submission *s, struct str channel, struct str told)
+{
+    s->columns[COL_CHANNEL] = channel;
+    s->columns[COL_ENTRY] = told;
+    return fingerprint(s, s->request->arena, &s->columns[COL_FINGERPRINT]);
+}

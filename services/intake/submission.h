@@ -99,5 +99,8 @@ int submission_key_good(struct str key);
 struct submission *submission_make(struct request *r, struct str key);
 /* Adds what the client told besides the letter, a JSON object; 0, or -1 when memory is out. */
 int submission_answers(struct submission *s, struct str json);
+/* The letter was typed in by staff: CHANNEL it came by, TOLD about it (JSON), part of what makes it
+ * this letter and no other. 0, or -1 when memory is out. */
+int submission_entry(struct submission *s, struct str channel, struct str told);
 
 #endif

@@ -161,7 +161,7 @@ claimed as (
         a.fingerprint,
         201,
         a.body,
-        a.received_at
+        coalesce((a.entry ->> 'typed_at')::timestamptz, a.received_at)
     from answered a
     order by a.client, a.key
     on conflict do nothing
