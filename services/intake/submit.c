@@ -62,7 +62,7 @@ void submit_done(struct submission *s, enum otk_err err, int status, struct str 
     } else if (result != NULL) {
         reply_db_problem(r, result);
     } else if (err != OTK_OK) {
-        reply_problem(r, err, STR(""));
+        reply_problem(r, err, submission_refusal(s, err, status, body));
     } else {
         reply_header(r, "Cache-Control", STR("no-store"));
         if (s->replayed) {
