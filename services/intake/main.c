@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "attach.h"
+#include "entry.h"
 #include "config.h"
 #include "forget.h"
 #include "hook_queue.h"
@@ -41,6 +42,13 @@ static const struct route routes[] = {
       .files = letter_files,
       .patience_ms = LETTER_PATIENCE_MS,
       .ask = submit_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/desk/appeals",
+      .roles = ENTRY_ROLES,
+      .fields = entry_fields,
+      .files = letter_files,
+      .patience_ms = LETTER_PATIENCE_MS,
+      .ask = entry_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/appeals/{number}",
       .fields = track_fields,
@@ -79,6 +87,13 @@ static const struct route routes[] = {
       .ask = form_take,
       .invalid = form_invalid,
       .late = form_late },
+    { .method = METHOD_GET, .path = "/desk/entry", .ask = entry_show, .late = entry_page_late },
+    { .method = METHOD_POST,
+      .path = "/desk/entry",
+      .fields = entry_page_fields,
+      .ask = entry_page_take,
+      .invalid = entry_page_invalid,
+      .late = entry_page_late },
     { .method = METHOD_GET,
       .path = "/track",
       .fields = track_page_fields,
