@@ -50,6 +50,7 @@ sub detach {
     return;
 }
 
+$SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);    # for what follows
 END {
     my $status = $?;
     letters_stop($letters) if $letters;
