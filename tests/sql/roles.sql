@@ -282,7 +282,8 @@ from (
                 with one as (
                     insert into joiner (region_id, appeal_id, id, code_digest, client, auth, client_hash, lang, joined_at)
                     values (
-                        90, '019a0000-0000-7000-8000-000000000001', '019a0000-0000-7000-8000-000000000003', '\x00', '', 'anonymous', '', 'ru', now()
+                        90, '019a0000-0000-7000-8000-000000000001', '019a0000-0000-7000-8000-000000000003', '\x00', '',
+                        'anonymous', '', 'ru', now()
                     )
                 )
                 insert into joiner_contact (region_id, appeal_id, id, name, consent)
