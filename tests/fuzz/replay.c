@@ -18,8 +18,8 @@ static uint8_t *read_file(const char *path, size_t *n)
         size = ftell(in);
     }
     uint8_t *bytes = size < 0 ? NULL : malloc((size_t)size + (size == 0));
-    if (bytes != NULL && (fseek(in, 0, SEEK_SET) != 0 ||
-                          fread(bytes, 1, (size_t)size, in) != (size_t)size)) {
+    if (bytes != NULL &&
+        (fseek(in, 0, SEEK_SET) != 0 || fread(bytes, 1, (size_t)size, in) != (size_t)size)) {
         free(bytes);
         bytes = NULL;
     }
