@@ -10,8 +10,9 @@ use Otklik::Command;
 use Otklik::OpenAPI;
 
 my $root = "$FindBin::Bin/../..";
-# Pages are for people. The edge answers one address itself, and takes the secret off the end of another.
-my %page = map { $_ => 1 } ('GET /', 'POST /', 'GET /track');
+# Pages are for people, and what is for programs begins with one of these. The edge answers one address itself, and takes the secret off the end
+# of another.
+my $for_programs = qr{\A[A-Z]+ /(?:api|open311|hooks)/};
 my %by_edge = ('GET /api/v1/challenge' => 'location = /api/v1/challenge {');
 
 # An address with neither names of parameters nor formats: those stand at the end of a whole segment in the tables, behind a dot in documents.
@@ -32,7 +33,7 @@ sub pairs_of { my ($rows) = @_; my @found; push @found, [$1, $2] while $rows =~ 
 for my $document (qw(openapi open311)) {
     $described{"$_->{method} " . plain($_->{path})} = $document for openapi_operations(openapi_load("$root/docs/$document.yaml"));
 }
-my @undescribed = grep { !$described{$_} && !$page{$_} } sort keys %served;
+my @undescribed = grep { /$for_programs/ && !$described{$_} } sort keys %served;
 is_deeply \@undescribed, [], 'every route is described';
 my $locations = read_file("$root/conf/nginx/locations.conf");
 my @unserved = grep { !$served{$_} && !($by_edge{$_} && index($locations, $by_edge{$_}) >= 0) } sort keys %described;
