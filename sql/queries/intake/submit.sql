@@ -102,63 +102,89 @@ given as materialized (
         having count(*) > 0
     ) k on true
 ),
--- The number is appeal_number()'s, put together here: that function would be read and planned anew by each statement.
 answered as materialized (
     select
-        g.ord,
-        g.id,
-        g.received_at,
-        g.code_digest,
-        g.client,
-        g.key,
-        g.fingerprint,
-        g.channel,
-        g.lang,
-        g.auth,
-        g.client_hash,
-        g.request_id,
-        g.external_id,
-        g.text,
-        g.theme,
-        g.lat,
-        g.lon,
-        g.address,
-        g.contact_name,
-        g.contact_email,
-        g.contact_phone,
-        g.consent,
-        g.answers,
-        g.notify,
-        g.public,
-        g.entry,
-        g.resident,
-        g.text_digest,
-        g.blocked,
-        d.day,
-        g.theme_id,
+        n.ord,
+        n.id,
+        n.received_at,
+        n.code_digest,
+        n.client,
+        n.key,
+        n.fingerprint,
+        n.channel,
+        n.lang,
+        n.auth,
+        n.client_hash,
+        n.request_id,
+        n.external_id,
+        n.text,
+        n.theme,
+        n.lat,
+        n.lon,
+        n.address,
+        n.contact_name,
+        n.contact_email,
+        n.contact_phone,
+        n.consent,
+        n.answers,
+        n.notify,
+        n.public,
+        n.entry,
+        n.resident,
+        n.text_digest,
+        n.blocked,
+        n.day,
+        n.theme_id,
         n.number,
         format(
             '{"id":"%s","number":"%s","code":"%s","status":"captured","received_at":"%s","track":"/track?number=%s&code=%s"}',
-            g.id, n.number, g.code, rfc3339(g.received_at), n.number, g.code
+            n.id, n.number, n.code, rfc3339(n.received_at), n.number, n.code
         ) as body
-    from given g
-    cross join lateral (
+    from (
         select
+            g.ord,
+            g.id,
+            g.received_at,
+            g.code,
+            g.code_digest,
+            g.client,
+            g.key,
+            g.fingerprint,
+            g.channel,
+            g.lang,
+            g.auth,
+            g.client_hash,
+            g.request_id,
+            g.external_id,
+            g.text,
+            g.theme,
+            g.lat,
+            g.lon,
+            g.address,
+            g.contact_name,
+            g.contact_email,
+            g.contact_phone,
+            g.consent,
+            g.answers,
+            g.notify,
+            g.public,
+            g.entry,
+            g.resident,
+            g.text_digest,
+            g.blocked,
             (g.received_at at time zone (select r.time_zone from region r where r.id = $1::smallint))::date as day,
-            nextval((select ('otklik.appeal_serial_' || $1::smallint)::regclass)) % 10000000 as serial
-        offset 0
-    ) d
-    cross join lateral (
-        select to_char($1::smallint, 'FM00') || to_char(d.day, 'YYYY') || to_char(d.serial, 'FM0000000') as digits
-        offset 0
-    ) w
-    cross join lateral (
-        select left(w.digits, 2) || '-' || substr(w.digits, 3, 4) || '-' || substr(w.digits, 7) || '-' || check_digit(w.digits) as number
+            g.theme_id,
+            appeal_number(
+                $1::smallint,
+                extract(year from g.received_at at time zone (select r.time_zone from region r where r.id = $1::smallint))::integer,
+                nextval((select ('otklik.appeal_serial_' || $1::smallint)::regclass))
+            ) as number
+        from given g
+        where g.first_status is null
+          and (g.theme is null or g.theme_id is not null)
+          and g.refused is not true
         offset 0
     ) n
-    where g.first_status is null
-      and (g.theme is null or g.theme_id is not null)
-      and g.refused is not true
 ),
 by_resident as materialized (
     select
