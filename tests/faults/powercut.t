@@ -53,8 +53,13 @@ sub detach {
 $SIG{$_} = sub { exit 130 } for qw(INT TERM HUP);    # for what follows
 END {
     my $status = $?;
+    # It is thrown away: nobody need be asked. The supervisors first, or they bring the others back.
+    for (1 .. 50) {
+        my @left = map { m{/proc/(\d+)/} } split /\n/, `find /proc/[0-9]*/cwd -maxdepth 0 -lname '$work/*' 2>/dev/null` or last;
+        kill 'KILL', @left;
+        sleep 0.1;
+    }
     letters_stop($letters) if $letters;
-    quiet("$root/scripts/stack down $stack") if $stack;
     eval { detach($_) } or diag $@ for grep { $mounted{$_} || $loops{$_} } "$work/cut", "$work/disk", "$work/outer";
     system 'rm', '-rf', $work;
     $? = $status;
@@ -139,6 +144,7 @@ sub on_what_is_left {
 # {promised, lost, doubled, halves, chain, wrong} of one cut.
 sub examine {
     my $before = cut();
+    letters_pause($letters, 1);
     my %found = (promised => letters_promised($letters, $before));
     $found{wrong} = on_what_is_left(sub {
         my $losses = losses($letters, $found{promised});
@@ -147,6 +153,7 @@ sub examine {
         my $audit = otklik('audit', 'verify', '--region', 90, { role => 'otklik_owner' });
         $found{chain} = $audit->{status} == 0 ? '' : $audit->{out} . $audit->{err};
     });
+    letters_pause($letters, 0);
     return \%found;
 }
 

@@ -13,7 +13,7 @@ use POSIX ();
 use Time::HiRes qw(sleep time);
 use Otklik::Test;
 
-our @EXPORT = qw(letters_start letters_stop letters_promised losses half_written);
+our @EXPORT = qw(letters_start letters_pause letters_stop letters_promised losses half_written);
 
 my $patience = 60;     # seconds a letter is tried, and how long a client is waited for
 
@@ -42,6 +42,7 @@ sub client {
     $slowest = 0;
     open my $out, '>', $promises or die "$promises: $!";
     for (my $n = 1; !-e $o->{stop}; $n++) {
+        sleep 0.02 while -e $o->{pause} && !-e $o->{stop};
         my $id = "$o->{tag}-$i-$n";
         my $body = as_json({
             text => "Не горит фонарь у дома $n, письмо $id", external_id => $id, point => { lat => 57.5 + rand 0.5, lon => 60.5 + rand 1 },
@@ -82,7 +83,7 @@ sub client {
 sub letters_start {
     my ($n, $tag, %o) = @_;
     my $dir = File::Temp->newdir('otklik-letters-XXXXXX', TMPDIR => 1);
-    my %letters = (dir => $dir, stop => "$dir/stop", n => $n, tag => $tag, url => $ENV{OTKLIK_URL}, key => $ENV{OTKLIK_API_KEY}, %o);
+    my %letters = (dir => $dir, stop => "$dir/stop", pause => "$dir/pause", n => $n, tag => $tag, url => $ENV{OTKLIK_URL}, key => $ENV{OTKLIK_API_KEY}, %o);
     for my $i (1 .. $n) {
         my $pid = fork // die "fork: $!";
         if ($pid == 0) {
@@ -93,6 +94,14 @@ sub letters_start {
         push @{ $letters{pids} }, $pid;
     }
     return \%letters;
+}
+
+# Has them wait between two letters, or go on.
+sub letters_pause {
+    my ($letters, $on) = @_;
+    if ($on) { open my $pause, '>', $letters->{pause} or die "$letters->{pause}: $!" }
+    else { unlink $letters->{pause} }
+    return;
 }
 
 # Ends them: how often they met which status, lost (the connection died), silent (nobody answered for ten seconds), unreachable,
