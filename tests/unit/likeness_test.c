@@ -1,4 +1,6 @@
 /* What is the same text to a reader, and what is another. */
+// sources: services/intake/likeness.c services/common/arena.c services/common/ids.c
+// libs: -luuid -lcrypto
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
