@@ -204,9 +204,9 @@ enum outcome {
 
 static enum outcome outcome_of(struct str name)
 {
-    static const char *const names[] = { "created",        "replayed",      "reused",
-                                         "unknown_theme",  "blocked",       "quota_resident",
-                                         "quota_address",  "retry" };
+    static const char *const names[] = { "created",       "replayed", "reused",
+                                         "unknown_theme", "blocked",  "quota_resident",
+                                         "quota_address", "retry" };
     for (int i = 0; i < OUTCOMES; i++) {
         if (str_eq(name, str_of(names[i]))) {
             return (enum outcome)i;
@@ -217,11 +217,11 @@ static enum outcome outcome_of(struct str name)
 
 static void answer(struct carrier *c, struct submission *s, const PGresult *res, int row)
 {
-    static const enum otk_err refusals[OUTCOMES] = {
-        [REUSED] = OTK_KEY_REUSED,          [UNKNOWN_THEME] = OTK_INVALID,
-        [BLOCKED] = OTK_BLOCKED,            [QUOTA_RESIDENT] = OTK_QUOTA_RESIDENT,
-        [QUOTA_ADDRESS] = OTK_QUOTA_ADDRESS
-    };
+    static const enum otk_err refusals[OUTCOMES] = { [REUSED] = OTK_KEY_REUSED,
+                                                     [UNKNOWN_THEME] = OTK_INVALID,
+                                                     [BLOCKED] = OTK_BLOCKED,
+                                                     [QUOTA_RESIDENT] = OTK_QUOTA_RESIDENT,
+                                                     [QUOTA_ADDRESS] = OTK_QUOTA_ADDRESS };
     enum outcome outcome = outcome_of(db_cell(res, row, 1));
     if (outcome == RETRY) {
         again_later(c->batch, s);

@@ -19,8 +19,9 @@
 
 enum { PAST_DAYS = 30, AHEAD_S = 300 }; /* the calendar of routing goes back forty days */
 
-const char *const entry_sources[] = { "reception", "meeting", "broadcast", "telephone",
-                                      "chat",      NULL };
+const char *const entry_sources[] = {
+    "reception", "meeting", "broadcast", "telephone", "chat", NULL
+};
 const char *const entry_classes[] = { "message", "appeal", NULL };
 
 /* What a source means, in the order of entry_sources. */
@@ -217,8 +218,7 @@ void entry_take(struct request *r, struct str key, const struct entry_door *door
                              moment_of(r, E_EVENT_AT, event),
                              is_local(text_of(r, E_EVENT_AT)) ? "t" : "f",
                              now };
-    enum otk_err err =
-        db_ask(r->service->db, QUERY_INTAKE_ENTRY_MOMENTS, params, on_moments, r);
+    enum otk_err err = db_ask(r->service->db, QUERY_INTAKE_ENTRY_MOMENTS, params, on_moments, r);
     if (err != OTK_OK) {
         door->refuse(r, err, NULL);
     }

@@ -17,28 +17,26 @@ enum entry_field {
 };
 extern const char *const entry_sources[];
 extern const char *const entry_classes[];
-#define ENTRY_FIELD_ROWS                                                                        \
-    [E_SOURCE] = { .name = "source",                                                            \
-                   .type = FIELD_ENUM,                                                          \
-                   .required = 1,                                                               \
-                   .options = entry_sources },                                                  \
-    [E_CLASS] = { .name = "legal_class", .type = FIELD_ENUM, .options = entry_classes },        \
-    [E_RECEIVED] = { .name = "received_at", .type = FIELD_LINE, .min = 10, .max = 40 },         \
-    [E_EVENT_NAME] = { .name = "event.name",                                                    \
-                       .type = FIELD_LINE,                                                      \
-                       .min = 1,                                                                \
-                       .max = 200,                                                              \
-                       .together = "event.at" },                                                \
-    [E_EVENT_AT] = { .name = "event.at",                                                        \
-                     .type = FIELD_LINE,                                                        \
-                     .min = 10,                                                                 \
-                     .max = 40,                                                                 \
-                     .together = "event.name" },                                                \
-    [E_EVENT_PLACE] = { .name = "event.place",                                                  \
-                        .type = FIELD_LINE,                                                     \
-                        .min = 1,                                                               \
-                        .max = 200,                                                             \
-                        .together = "event.name" }
+#define ENTRY_FIELD_ROWS                                                                          \
+    [E_SOURCE] = { .name = "source",                                                              \
+                   .type = FIELD_ENUM,                                                            \
+                   .required = 1,                                                                 \
+                   .options = entry_sources },                                                    \
+    [E_CLASS] = { .name = "legal_class", .type = FIELD_ENUM, .options = entry_classes },          \
+    [E_RECEIVED] = { .name = "received_at", .type = FIELD_LINE, .min = 10, .max = 40 },           \
+    [E_EVENT_NAME] = { .name = "event.name",                                                      \
+                       .type = FIELD_LINE,                                                        \
+                       .min = 1,                                                                  \
+                       .max = 200,                                                                \
+                       .together = "event.at" },                                                  \
+    [E_EVENT_AT] = { .name = "event.at",                                                          \
+                     .type = FIELD_LINE,                                                          \
+                     .min = 10,                                                                   \
+                     .max = 40,                                                                   \
+                     .together = "event.name" },                                                  \
+    [E_EVENT_PLACE] = {                                                                           \
+        .name = "event.place", .type = FIELD_LINE, .min = 1, .max = 200, .together = "event.name" \
+    }
 
 enum { ENTRY_ROLES = ROLE_MODERATOR | ROLE_REGISTRAR };
 

@@ -99,8 +99,7 @@ static struct str key_of(struct request *r, const struct showing *w)
     if (w->receipt.p == NULL && w->problem != OTK_KEY_REUSED && submission_key_good(key)) {
         return key;
     }
-    return uuid7(fresh, NULL) == 0 ? arena_dup(r->arena, str_of(fresh))
-                                   : (struct str){ NULL, 0 };
+    return uuid7(fresh, NULL) == 0 ? arena_dup(r->arena, str_of(fresh)) : (struct str){ NULL, 0 };
 }
 
 /* The source that is chosen, as {"meeting":true}: radio buttons ask for each by its name. */
@@ -129,8 +128,7 @@ static struct str context_of(struct request *r, const struct showing *w, struct 
     }
     struct str common = page_common(r), source = source_of(r, w), key = key_of(r, w);
     struct str quoted = key.p == NULL ? key : page_string(r, key);
-    struct str problem =
-        w->problem == OTK_OK ? STR("null") : page_problem(r, w->problem, STR(""));
+    struct str problem = w->problem == OTK_OK ? STR("null") : page_problem(r, w->problem, STR(""));
     struct str receipt = w->receipt.p == NULL ? STR("null") : w->receipt;
     if (values.p == NULL || errors.p == NULL || common.p == NULL || source.p == NULL ||
         quoted.p == NULL || problem.p == NULL) {
@@ -153,8 +151,7 @@ static void on_region(void *data, const struct db_result *result)
     if (result->err == OTK_OK && PQntuples(result->res) == 1) {
         json = db_cell(result->res, 0, 0);
     }
-    page_draw(r, PAGE_ENTRY, w->status,
-              context_of(r, w, (struct str){ json.p + 1, json.n - 2 }));
+    page_draw(r, PAGE_ENTRY, w->status, context_of(r, w, (struct str){ json.p + 1, json.n - 2 }));
 }
 
 static void show(struct request *r, struct showing *w)

@@ -16,10 +16,9 @@ static const struct {
     char ascii;
     unsigned short letter;
 } look_alikes[] = {
-    { 'a', 0x430 }, { 'b', 0x432 }, { 'c', 0x441 }, { 'e', 0x435 }, { 'h', 0x43d },
-    { 'k', 0x43a }, { 'm', 0x43c }, { 'n', 0x43f }, { 'o', 0x43e }, { 'p', 0x440 },
-    { 't', 0x442 }, { 'u', 0x438 }, { 'x', 0x445 }, { 'y', 0x443 }, { '0', 0x43e },
-    { '3', 0x437 }, { '6', 0x431 },
+    { 'a', 0x430 }, { 'b', 0x432 }, { 'c', 0x441 }, { 'e', 0x435 }, { 'h', 0x43d }, { 'k', 0x43a },
+    { 'm', 0x43c }, { 'n', 0x43f }, { 'o', 0x43e }, { 'p', 0x440 }, { 't', 0x442 }, { 'u', 0x438 },
+    { 'x', 0x445 }, { 'y', 0x443 }, { '0', 0x43e }, { '3', 0x437 }, { '6', 0x431 },
 };
 
 /* The next character of S from *at on; S is valid. */

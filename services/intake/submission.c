@@ -170,8 +170,8 @@ struct submission *submission_make(struct request *r, struct str key)
     c[COL_CONSENT] = contact ? text_of(r, F_CONSENT) : (struct str){ NULL, 0 };
     if (is_stranger(c[COL_AUTH])) {
         c[COL_TEXT_DIGEST] = likeness_of_text(r->arena, c[COL_TEXT]);
-        c[COL_RESIDENT] = likeness_of_resident(r->arena, r->region, c[COL_CONTACT_EMAIL],
-                                               c[COL_CONTACT_PHONE]);
+        c[COL_RESIDENT] =
+            likeness_of_resident(r->arena, r->region, c[COL_CONTACT_EMAIL], c[COL_CONTACT_PHONE]);
     }
     c[COL_NOTIFY] = text_of(r, F_NOTICES);
     c[COL_PUBLIC] = text_of(r, F_PUBLIC);
@@ -190,9 +190,9 @@ struct str submission_refusal(const struct submission *s, enum otk_err err, int 
         return STR("");
     }
     reply_header(r, "Retry-After", body);
-    struct str text = arena_printf(r->arena,
-                                   r->lang == LANG_RU ? "%s Можно %d в день." : "%s %d a day may come.",
-                                   problem_text(err, r->lang), status);
+    struct str text =
+        arena_printf(r->arena, r->lang == LANG_RU ? "%s Можно %d в день." : "%s %d a day may come.",
+                     problem_text(err, r->lang), status);
     return text.p == NULL ? STR("") : text;
 }
 

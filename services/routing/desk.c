@@ -228,8 +228,8 @@ void desk_release(struct request *r)
     struct act a;
     const char *number = segment(r, r->path_arg);
     if (number != NULL && begin(r, &a) == 0) {
-        const char *params[] = { a.region, number, a.actor,
-                                 a.now,    queue_slot(r->service->state), a.id };
+        const char *params[] = { a.region, number, a.actor, a.now, queue_slot(r->service->state),
+                                 a.id };
         ask(r, QUERY_ROUTING_RELEASE, params, on_released);
     }
 }

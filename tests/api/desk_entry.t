@@ -4,20 +4,27 @@ use strict;
 use warnings;
 use utf8;
 use POSIX qw(strftime);
+use FindBin;
 use Test::More;
 use Otklik::Command;
+use Otklik::OpenAPI;
 use Otklik::Test;
+
+my $api = openapi_load("$FindBin::Bin/../../docs/openapi.yaml");
+my %operation = map { $_->{operation}{operationId} => $_->{operation} } openapi_operations($api);
+sub holds { my ($id, $answer) = @_; is_deeply [openapi_check_answer($api, $operation{$id}, $answer)], [], "$id answers $answer->{status} as documented"; return $answer }
 
 my $path = '/api/v1/desk/appeals';
 sub new_desk_key {
     my ($subject, @more) = @_;
     my ($key) = otklik('keys', 'add', '--file', test_dir() . '/etc/keys', '--subject', $subject, '--region', '90', @more)->{out} =~ /(otk_\w+)/;
     # Each worker of the edge reads the file for itself: all must have answered.
+    sleep 2;
     wait_for(sub { !grep { post_json($path, {}, key => $key)->{status} == 401 } 1 .. 8 }, 5, 'the edge to know the key');
     return $key;
 }
 my $key = new_desk_key('registrar-anna', '--roles', 'registrar', '--scopes', 'desk');
-sub enter { my ($members, %o) = @_; return post_json($path, { text => 'Не горит фонарь ' . new_key(), source => 'telephone', %$members }, key => $key, lang => 'en', %o) }
+sub enter { my ($members, %o) = @_; return holds('enterAppeal', post_json($path, { text => 'Не горит фонарь ' . new_key(), source => 'telephone', %$members }, key => $key, lang => 'en', %o)) }
 sub errors { my ($answer) = @_; return join ' ', sort map { "$_->{field}:$_->{code}" } @{ $answer->{json}{errors} // [] } }
 
 subtest 'who may' => sub {

@@ -23,7 +23,8 @@ put('keys', "# none\n");
 put('secret', 'x' x 32);
 put('challenge.keys', 'first ' . '5a' x 32 . "\n");
 put('revoked', "gone\n");
-mkdir "$dir/tmp";
+mkdir "$dir/$_" for qw(tmp web web/errors);
+put("web/errors/$_.html", "$_") for qw(4xx 429 5xx);
 my @settings = ("STATE=$dir", "TMP=$dir/tmp", 'SOCKETS=' . test_dir() . '/run', "SHARE=$dir", "MODULE=$build/ngx_module/ngx_http_appeal_module.so", "KEYS=$dir/keys",
     "FILES=$dir/files", "SECRET=$dir/secret", "CHALLENGE=$dir/challenge.keys", "LISTEN=127.0.0.1:$port", "INTERNAL_PORT=$inner", 'REGION=90', 'WORKERS=1', 'ANON_RATE=1r/s', 'ANON_BURST=20', 'NAME=localhost');
 sub render { my ($to, @more) = @_; return system 'conf/nginx/render', "$dir/$to", @settings, @more }
@@ -37,7 +38,7 @@ like text_of('tiles/otklik/headers_page.conf'), qr{img-src 'self'[^;]* https://t
 for my $bad ("https://tiles.example/", "https://a.example; script-src *", 'tiles.example', 'https://', "https://a.example 'unsafe-inline'") {
     isnt render('bad', "TILES=$bad"), 0, "refused as an origin: $bad";
 }
-is render('with', "JWT_KEYS=$dir/jwks", 'JWT_ISSUER=https://id.example', 'JWT_AUDIENCE=otklik', 'JWT_CLAIMS=roles=realm_access.roles region=region', "JWT_REVOKED=$dir/revoked"), 0, 'with one';
+is render('with', "JWT_KEYS=$dir/jwks", 'JWT_ISSUER=https://id.example', 'JWT_AUDIENCE=otklik', 'JWT_CLAIMS=roles=realm_access.roles region=region', "JWT_REVOKED=$dir/revoked", 'JWT_COOKIE=session'), 0, 'with one';
 my $tokens = text_of('with/otklik/tokens.conf');
 like $tokens, qr/^appeal_jwt_claims roles=realm_access\.roles region=region;$/m, 'what is given goes before what is usual';
 like $tokens, qr/^appeal_jwt_memory tokens:4m;$/m, 'what is not given is as usual';
@@ -79,6 +80,28 @@ is ask($report, %staff, jti => 'gone')->{json}{reason}, 'revoked_token', 'one th
 is ask('/api/v1/themes', sub => 'portal')->{status}, 200, 'programs may come with tokens, too';
 is ask('/api/v1/themes', sub => 'portal', aud => 'other')->{json}{reason}, 'wrong_audience', 'if those are for us';
 is ask('/api/v1/themes')->{status}, 200, 'and nobody still comes as before';
+
+# The registrar's page, without a script: a session is a token in a cookie.
+sub send_entry {
+    my ($roles, %headers) = @_;
+    my $token = token($signer, claims => { region => 90, sub => 'anna', realm_access => { roles => $roles } });
+    my %letter = (text => 'Не горит фонарь', source => 'meeting', 'event.name' => 'Встреча', 'event.at' => '2026-11-20T18:30', idempotency_key => new_key());
+    my $answer = $http->post_form("http://127.0.0.1:$port/desk/entry", \%letter, { headers => { 'Accept-Language' => 'en', Cookie => "session=$token", %headers } });
+    utf8::decode($answer->{content});
+    return $answer;
+}
+my $entered = send_entry(['registrar'], 'Sec-Fetch-Site' => 'same-origin');
+is $entered->{status}, 201, 'a registrar with a session types a letter in' or diag $entered->{content};
+my ($number) = $entered->{content} =~ /id="receipt_number">(90-[0-9-]+)</;
+is sql("select entry ->> 'by', auth, channel from appeal where region_id = 90 and number = '$number'"), 'anna|jwt|meeting', 'which is stored with the name';
+like $entered->{content}, qr/id="source_meeting"[^>]* checked/, 'the source stays for the next one';
+like $entered->{content}, qr/name="event.name"[^>]* value="Встреча"/, 'the event, too';
+unlike $entered->{content}, qr/Не горит фонарь/, 'the letter does not';
+is send_entry(['registrar'], 'Sec-Fetch-Site' => 'cross-site')->{status}, 403, 'a form of another site is not taken';
+my $reader = send_entry(['staff']);
+is $reader->{status}, 403, 'nor is one of somebody who may only read';
+like $reader->{content}, qr/Не горит фонарь/, 'what was typed is kept';
+
 $until = time + 3;
 sleep 0.1 until -s "$dir/access.log" && text_of('access.log') =~ /portal/ || time > $until;
 like text_of('access.log'), qr/"auth":"jwt","subject":"portal","reason":"","limit":"","remaining":"\d+","token":"verified"/, 'the log tells how they came';
