@@ -90,7 +90,7 @@ function card(near, i) {
   const item = document.createElement("li");
   item.className = "near-card";
   const theme = typeof near.theme === "string" ? themeField.querySelector(`option[value="${CSS.escape(near.theme)}"]`)?.textContent ?? near.theme : near.theme?.name;
-  const title = element("h4", "near-title", theme ?? text("near_no_theme"));
+  const title = element("h3", "near-title", theme ?? text("near_no_theme"));
   title.id = `near_title_${i}`;
   const facts = [near.distance_m === null || near.distance_m === undefined ? "" : text("near_away", { d: distanceOf(near.distance_m) }), ageOf(near.received_at),
     near.joined > 0 ? text("near_joined", { n: near.joined }) : ""];
