@@ -1,4 +1,4 @@
-// sources: services/routing/theme.c
+// sources: services/common/theme.c
 // libs:
 /* Keywords find the theme of a text: beginnings of words, whatever the case; where two themes weigh
  * the same, none. */
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "../../services/routing/theme.h"
+#include "../../services/common/theme.h"
 
 enum { RUBBISH = 1, LIGHT = 2, SNOW = 3, ROADS = 4, TREES = 5 };
 
