@@ -141,6 +141,7 @@ function drawRegion(region) {
     attributionControl: region.tiles !== null,
     zoomControl: false,
     keyboardPanDelta: 60,
+    zoomSnap: region.tiles ? 1 : 0.25, // without tiles the region fills its frame
     zoomAnimation: !calm,
     fadeAnimation: !calm,
     markerZoomAnimation: !calm,
