@@ -40,12 +40,12 @@ static const char *text_of(const struct request *r, int field)
 
 /* ---- what became of it */
 
-static enum otk_err send(struct request *r);
+static enum otk_err send_it(struct request *r);
 
 static enum otk_err on_retry(struct request *r)
 {
     struct joining *j = r->state;
-    return ++j->tries < TRIES_MAX ? send(r) : OTK_KEY_RUNNING;
+    return ++j->tries < TRIES_MAX ? send_it(r) : OTK_KEY_RUNNING;
 }
 
 static void answer(struct request *r, struct str body, int replayed)
@@ -95,7 +95,7 @@ static void on_joined(void *data, const struct db_result *result)
 
 /* ---- asking */
 
-static enum otk_err send(struct request *r)
+static enum otk_err send_it(struct request *r)
 {
     const struct joining *j = r->state;
     const char *params[] = { j->region,
@@ -172,7 +172,7 @@ void join_ask(struct request *r)
     }
     if (err == OTK_OK) {
         r->state = j;
-        err = prepare(r, j) != 0 ? OTK_INTERNAL : send(r);
+        err = prepare(r, j) != 0 ? OTK_INTERNAL : send_it(r);
     }
     if (err != OTK_OK) {
         reply_problem(r, err, STR(""));

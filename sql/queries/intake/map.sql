@@ -1,24 +1,24 @@
 -- The outlines of a region for a map: bounds [west, south, east, north] and its municipalities as GeoJSON. Primary key, whole; 3 ms for 111 okrugs.
 -- $1 region, $2 language, $3 tiles (JSON or null)
-select jsonb_build_object(
-    'bounds', case when count(m.id) > 0 then jsonb_build_array(
+select json_build_object(
+    'bounds', case when count(m.id) > 0 then json_build_array(
         round(st_xmin(st_extent(m.shape))::numeric, 5),
         round(st_ymin(st_extent(m.shape))::numeric, 5),
         round(st_xmax(st_extent(m.shape))::numeric, 5),
         round(st_ymax(st_extent(m.shape))::numeric, 5)
     ) end,
-    'boundaries', jsonb_build_object(
+    'boundaries', json_build_object(
         'type', 'FeatureCollection',
-        'features', coalesce(jsonb_agg(
-            jsonb_build_object(
+        'features', coalesce(json_agg(
+            json_build_object(
                 'type', 'Feature',
-                'properties', jsonb_build_object('name', m.name),
-                'geometry', st_asgeojson(m.shape, 5)::jsonb
+                'properties', json_build_object('name', m.name),
+                'geometry', st_asgeojson(m.shape, 5)::json
             )
             order by m.name
         ), '[]')
     ),
-    'tiles', $3::jsonb
+    'tiles', $3::json
 )::text as map
 from (
     select
