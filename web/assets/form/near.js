@@ -16,8 +16,8 @@ const LEAST = 12; // characters
 /**
  * @typedef {object} Near
  * @property {string} number
- * @property {{ code: string, name: string } | string | null} theme
- * @property {number | null} distance_m
+ * @property {string} [theme] its name
+ * @property {number} [distance_m]
  * @property {string} received_at
  * @property {string} status
  * @property {number} joined
@@ -26,6 +26,7 @@ const LEAST = 12; // characters
 /** @typedef {{ number: string, code: string, joined: number, track: string }} Joined */
 
 const textField = control("text");
+const addressField = control("address");
 const themeField = /** @type {HTMLSelectElement} */ (/** @type {unknown} */ (control("theme")));
 
 let timer = 0;
@@ -89,10 +90,9 @@ function element(tag, className, content) {
 function card(near, i) {
   const item = document.createElement("li");
   item.className = "near-card";
-  const theme = typeof near.theme === "string" ? themeField.querySelector(`option[value="${CSS.escape(near.theme)}"]`)?.textContent ?? near.theme : near.theme?.name;
-  const title = element("h3", "near-title", theme ?? text("near_no_theme"));
+  const title = element("h3", "near-title", near.theme ?? text("near_no_theme"));
   title.id = `near_title_${i}`;
-  const facts = [near.distance_m === null || near.distance_m === undefined ? "" : text("near_away", { d: distanceOf(near.distance_m) }), ageOf(near.received_at),
+  const facts = [near.distance_m === undefined ? "" : text("near_away", { d: distanceOf(near.distance_m) }), ageOf(near.received_at),
     near.joined > 0 ? text("near_joined", { n: near.joined }) : ""];
   item.append(title, element("p", "near-facts", facts.filter(Boolean).join(" · ")));
   if (near.text) {
@@ -177,6 +177,8 @@ async function suggest() {
   }
   if (point && Math.abs(point.lat) <= 90 && Math.abs(point.lon) <= 180) {
     body["point"] = point;
+  } else if (addressField.value.trim() !== "") {
+    body["address"] = addressField.value.trim().slice(0, 300);
   }
   const question = JSON.stringify(body);
   if ([...typed].length < LEAST || question === asked || !navigator.onLine) {
@@ -223,6 +225,7 @@ export function useNear(of) {
   owner = of;
   textField.addEventListener("input", soon);
   themeField.addEventListener("input", soon);
+  addressField.addEventListener("input", soon);
   document.addEventListener("otklik:point", soon);
   soon();
 }
