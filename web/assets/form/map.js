@@ -79,6 +79,7 @@ function showArea() {
     path.getElement()?.classList.toggle("area-chosen", chosen);
     /** @type {import("leaflet").Layer} */ (layer).getTooltip()?.getElement()?.classList.toggle("area-name-chosen", chosen);
   });
+  thinNames();
   byId("map_status").textContent = where === null ? text("map_hint") : name === "" ? text("map_outside") : text("map_area", { name });
 }
 
@@ -169,26 +170,30 @@ function drawRegion(region) {
   }).addTo(map);
   map.on("click", (event) => put(event.latlng));
   map.on("zoomend", thinNames);
-  thinNames();
   byId("map_centre").addEventListener("click", () => map && put(map.getCenter()));
 }
 
-/** Names that would lie on others are not shown: the longer the way over the region, the fewer. */
+/** Names that would lie on others are not shown; that of the chosen municipality always is. */
 function thinNames() {
-  /** @type {DOMRect[]} */
-  const taken = [];
+  /** @type {HTMLElement[]} */
+  const names = [];
   areas?.eachLayer((layer) => {
     const element = /** @type {import("leaflet").Layer} */ (layer).getTooltip()?.getElement();
     if (element) {
-      element.classList.remove("area-name-hidden");
-      const box = element.getBoundingClientRect();
-      const hidden = taken.some((t) => box.left < t.right && t.left < box.right && box.top < t.bottom && t.top < box.bottom);
-      element.classList.toggle("area-name-hidden", hidden);
-      if (!hidden) {
-        taken.push(box);
-      }
+      names.push(element);
     }
   });
+  const chosenFirst = (/** @type {HTMLElement} */ name) => (name.classList.contains("area-name-chosen") ? 0 : 1);
+  /** @type {DOMRect[]} */
+  const taken = [];
+  for (const name of names.sort((a, b) => chosenFirst(a) - chosenFirst(b))) {
+    const box = name.getBoundingClientRect();
+    const hidden = taken.some((t) => box.left < t.right && t.left < box.right && box.top < t.bottom && t.top < box.bottom);
+    name.classList.toggle("area-name-hidden", hidden);
+    if (!hidden) {
+      taken.push(box);
+    }
+  }
 }
 
 /** Draws the map in its panel, which is shown. */

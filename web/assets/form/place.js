@@ -8,6 +8,7 @@ import { control, showError } from "./fields.js";
 
 const PAUSE_MS = 250;
 const LEAST = 2; // characters
+const SETTLEMENT_KM = 2;
 
 /** @typedef {{ name: string, kind: string, municipality?: string, lat: number, lon: number }} Place */
 
@@ -68,6 +69,12 @@ function wholeName(place) {
   return place.municipality && !place.name.includes(place.municipality) ? `${place.name}, ${place.municipality}` : place.name;
 }
 
+/** Kilometres between two points that are not far from each other. @param {Place} a @param {{ lat: number, lon: number }} b */
+function distance(a, b) {
+  const degree = 111.2;
+  return Math.hypot((a.lat - b.lat) * degree, (a.lon - b.lon) * degree * Math.cos((b.lat * Math.PI) / 180));
+}
+
 /** Writes what is at the point into the address, unless something stands there. */
 export async function nameThePoint() {
   const where = currentPoint();
@@ -75,7 +82,9 @@ export async function nameThePoint() {
     return;
   }
   try {
-    const [nearest] = await ask(new URLSearchParams({ lat: String(where.lat), lon: String(where.lon) }));
+    const found = await ask(new URLSearchParams({ lat: String(where.lat), lon: String(where.lon) }));
+    // A settlement that is only the nearest one in the fields is no address.
+    const nearest = found.find((place) => place.kind !== "settlement" || distance(place, where) < SETTLEMENT_KM);
     const still = currentPoint();
     if (nearest && input.value.trim() === "" && still?.lat === where.lat && still.lon === where.lon) {
       input.value = wholeName(nearest);
