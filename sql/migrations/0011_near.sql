@@ -80,6 +80,14 @@ create index appeal_by_place on appeal using gist (point) where status <> 'captu
 grant select on place, place_name to otklik_intake;
 grant select, insert, update, delete on place, place_name to otklik_admin;
 
+-- What strangers may read of a text whose author agreed: no addresses of e-mail, no numbers of seven digits and more, such as telephones.
+create function public_text(s text) returns text
+language sql immutable strict parallel safe
+return regexp_replace(
+    regexp_replace(s, '[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+', '•••', 'g'),
+    '\+?[0-9](?:[\s()–-]*[0-9]){6,}', '•••', 'g'
+);
+
 -- Who has the same trouble as somebody who wrote of it: "me too". The code is the joiner's own and opens the way of the appeal.
 create table joiner (
     region_id   smallint not null,

@@ -60,13 +60,7 @@ select coalesce(jsonb_agg(
         'received_at', rfc3339(a.received_at),
         'status', a.status,
         'joined', a.joined,
-        'text', case when a.public then left(
-            regexp_replace(
-                regexp_replace(a.text, '[^\s<>@]+@[^\s<>@]+\.[^\s<>@]+', '•••', 'g'),
-                '\+?[0-9](?:[\s()–-]*[0-9]){6,}', '•••', 'g'
-            ),
-            500
-        ) end
+        'text', case when a.public then left(public_text(a.text), 500) end
     ))
     order by b.n
 ), '[]')::text as near
