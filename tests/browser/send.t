@@ -117,6 +117,43 @@ run(async (browser) => {
     await context.close();
   }
 
+  // ---- the page is closed before the network is back
+  {
+    const { context, page } = await open(browser, screens[0][1]);
+    const worker = await page.request.get(`${url}/sw.js`);
+    is([worker.headers()['cache-control'], /otklik-[0-9a-f]{12}"/.test(await worker.text())], ['no-cache', true], 'the worker has a version and is asked for anew each time');
+    const cdp = await context.newCDPSession(page);
+    const registered = new Promise((resolve) => {
+      cdp.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => {
+        const ours = registrations.find(({ scopeURL }) => scopeURL === `${url}/`);
+        if (ours) { resolve(ours.registrationId); }
+      });
+    });
+    await cdp.send('ServiceWorker.enable');
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => true));
+    const registrationId = await registered;
+    const text = `Закрыл страницу и ушёл ${tag}`;
+    await page.fill('#text', text);
+    await context.setOffline(true);
+    await page.click('#send');
+    await page.waitForSelector('#sending_actions:not([hidden])');
+    is(lettersWith(text), 0, 'a letter waits while its page is looked at: that one sends it');
+    await page.goto('about:blank');
+    await context.setOffline(false);
+    // What the browser does by itself when it has a network again.
+    await cdp.send('ServiceWorker.dispatchSyncEvent', { origin: url, registrationId, tag: 'letter', lastChance: false });
+    ok(await until(() => lettersWith(text) === 1), 'when it is closed the worker sends it');
+    await page.goto(`${url}/?lang=ru`);
+    await page.waitForSelector('#receipt:not([hidden])');
+    is(await page.textContent('#receipt_number'), sql(`select number from appeal where region_id = 90 and text = '${text}'`), 'and the page shows its number the next time');
+    is(await accessibility(page), [], 'in an accessible way');
+    await shot(page, 'sent-while-away');
+    await page.reload();
+    await ready(page);
+    is([await page.inputValue('#text'), await page.locator('#receipt').isVisible(), lettersWith(text)], ['', false, 1], 'once');
+    await context.close();
+  }
+
   // ---- no challenge can be had: the slow lane
   {
     const { context, page } = await open(browser, screens[0][1]);

@@ -17,6 +17,7 @@ import { currentPoint, nameThePoint, setPoint } from "./place.js";
 const STEP = 10; // pixels an arrow key moves the mark; one with Shift
 const CLOSE = 15; // zoom at which a place is looked at
 const OWN_ZOOM_MAX = 17; // without tiles
+const TOUCH = 5; // pixels by which names may lie on each other: their boxes are larger than their letters
 const ARROWS = /** @type {Record<string, [number, number]>} */ ({
   ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0],
 });
@@ -188,7 +189,7 @@ function thinNames() {
   const taken = [];
   for (const name of names.sort((a, b) => chosenFirst(a) - chosenFirst(b))) {
     const box = name.getBoundingClientRect();
-    const hidden = taken.some((t) => box.left < t.right && t.left < box.right && box.top < t.bottom && t.top < box.bottom);
+    const hidden = taken.some((t) => box.left + TOUCH < t.right && t.left + TOUCH < box.right && box.top + TOUCH < t.bottom && t.top + TOUCH < box.bottom);
     name.classList.toggle("area-name-hidden", hidden);
     if (!hidden) {
       taken.push(box);

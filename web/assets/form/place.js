@@ -253,6 +253,7 @@ function useMap() {
     const opened = panel.hidden;
     panel.hidden = !opened;
     button.setAttribute("aria-expanded", String(opened));
+    byId("map_button_text").textContent = text(opened ? "map_hide" : "map_show");
     if (!opened) {
       return;
     }
