@@ -1,7 +1,7 @@
 /* POST /api/v1/appeals/{number}/join: "me too". 201 only after the commit.
  *
- * A number that cannot be, one that nobody has, and one of an appeal that is still held back get the
- * same answer: nobody learns which appeals there are. */
+ * A number that cannot be, one that nobody has, and one of an appeal that is still held back get
+ * the same answer: nobody learns which appeals there are. */
 #include "join.h"
 
 #include <inttypes.h>
@@ -154,8 +154,8 @@ static int prepare(struct request *r, struct joining *j)
 
 void join_ask(struct request *r)
 {
-    int contact = r->values[J_NAME].s.given || r->values[J_EMAIL].s.given ||
-                  r->values[J_PHONE].s.given;
+    int contact =
+        r->values[J_NAME].s.given || r->values[J_EMAIL].s.given || r->values[J_PHONE].s.given;
     if (contact && !r->values[J_CONSENT].s.given) {
         struct field_error missing = { STR("consent"), FE_REQUIRED, 0 };
         reply_invalid(r, &missing, 1);

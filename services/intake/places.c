@@ -13,7 +13,11 @@ enum { PLACE_Q, PLACE_LAT, PLACE_LON };
 const struct field places_fields[] = {
     [PLACE_Q] = { .name = "q", .type = FIELD_LINE, .min = 1, .max = 200 },
     [PLACE_LAT] = { .name = "lat", .type = FIELD_NUMBER, .min = -90, .max = 90, .together = "lon" },
-    [PLACE_LON] = { .name = "lon", .type = FIELD_NUMBER, .min = -180, .max = 180, .together = "lat" },
+    [PLACE_LON] = { .name = "lon",
+                    .type = FIELD_NUMBER,
+                    .min = -180,
+                    .max = 180,
+                    .together = "lat" },
     FIELD_END,
 };
 

@@ -27,15 +27,15 @@ const struct field suggestions_fields[] = {
     [DRAFT_TEXT] = { .name = "text", .type = FIELD_TEXT, .required = 1, .min = 1, .max = 10000 },
     [DRAFT_THEME] = { .name = "theme", .type = FIELD_LINE, .min = 1, .max = 64 },
     [DRAFT_LAT] = { .name = "point.lat",
-                .type = FIELD_NUMBER,
-                .min = -90,
-                .max = 90,
-                .together = "point.lon" },
+                    .type = FIELD_NUMBER,
+                    .min = -90,
+                    .max = 90,
+                    .together = "point.lon" },
     [DRAFT_LON] = { .name = "point.lon",
-                .type = FIELD_NUMBER,
-                .min = -180,
-                .max = 180,
-                .together = "point.lat" },
+                    .type = FIELD_NUMBER,
+                    .min = -180,
+                    .max = 180,
+                    .together = "point.lat" },
     [DRAFT_ADDRESS] = { .name = "address", .type = FIELD_LINE, .min = 1, .max = 300 },
     FIELD_END,
 };
@@ -81,8 +81,7 @@ static void look_near(struct request *r)
     struct timespec now;
     char now_us[NUMBER];
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(now_us, sizeof now_us, "%" PRId64,
-             (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    snprintf(now_us, sizeof now_us, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     const char *params[] = { d->region,
                              r->values[DRAFT_TEXT].s.text.p,
                              d->theme[0] == '\0' ? NULL : d->theme,
@@ -146,9 +145,9 @@ static void locate(struct request *r)
         d->radius = NEAR_POINT_M;
         look_near(r);
     } else if (r->values[DRAFT_ADDRESS].s.given) {
-        const char *params[] = {
-            d->region, r->values[DRAFT_ADDRESS].s.text.p, NULL, NULL, "1", language_tag(r->lang)
-        };
+        const char *params[] = { d->region, r->values[DRAFT_ADDRESS].s.text.p,
+                                 NULL,      NULL,
+                                 "1",       language_tag(r->lang) };
         enum otk_err err = db_ask(r->service->db, QUERY_INTAKE_PLACES, params, on_place, r);
         if (err != OTK_OK) {
             reply_problem(r, err, STR(""));
@@ -160,8 +159,8 @@ static void locate(struct request *r)
 
 /* ---- about what */
 
-/* The themes whose keywords stand in the text as JSON; *best is the first one's id, or 0. .p is NULL
- * when memory is out. */
+/* The themes whose keywords stand in the text as JSON; *best is the first one's id, or 0. .p is
+ * NULL when memory is out. */
 static struct str rank(struct request *r, const struct known_themes *known, int32_t *best)
 {
     struct theme_share found[THEMES_MAX];

@@ -57,7 +57,8 @@ static int fill(struct entry *e, const PGresult *res)
 {
     size_t n = (size_t)PQntuples(res);
     struct theme_words *words = calloc(n + 1, sizeof *words);
-    e->themes.themes = words == NULL ? NULL : arena_zero(e->arena, (n + 1) * sizeof *e->themes.themes);
+    e->themes.themes =
+        words == NULL ? NULL : arena_zero(e->arena, (n + 1) * sizeof *e->themes.themes);
     if (e->themes.themes == NULL) {
         free(words);
         return -1;

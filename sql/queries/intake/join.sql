@@ -41,7 +41,8 @@ open as materialized (
         h.last_hash,
         to_timestamp($4::bigint / 1000000.0) as at,
         format(
-            '{"number":"%s","code":"%s","joined":%s,"track":"/track?number=%s&code=%s"}', h.number, $5::text, h.joined + 1, h.number, $5::text
+            '{"number":"%s","code":"%s","joined":%s,"track":"/track?number=%s&code=%s"}',
+            h.number, $5::text, h.joined + 1, h.number, $5::text
         ) as body
     from held h
     where h.status not in ('captured', 'moderation', 'closed', 'rejected')
