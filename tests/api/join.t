@@ -107,6 +107,7 @@ subtest 'the way with the code of who joined' => sub {
     utf8::decode($page);
     like $page, qr/Вы присоединились к этому обращению/, 'the page says so';
     unlike $page, qr/тайна|Тайная/, 'and keeps the text to itself';
+    is scalar(() = $page =~ /Присоединились другие жители/g), 1, 'three who joined are one step of the page';
     my $own = track($letter, $letter->{code})->{json};
     ok !exists $own->{joined}, 'the author is the author';
     like $own->{text}, qr/тайна/, 'and sees it all';

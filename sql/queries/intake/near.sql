@@ -1,18 +1,16 @@
 -- Open appeals of the last 30 days near a point that may be about the same: of the same theme, or in similar words. appeal_by_place (GiST) of
--- two months; trigrams of at most 100 texts. 2 to 12 ms where a million appeals are 30 days of a region.
+-- two months; of more than 2,000 appeals in one place some are looked at, of these the words of 100. Of a million in a region: 0.4 ms in the
+-- fields, 12 ms in a town with 600 of them in the circle, 16 ms at most (processor time).
 -- All that is said of a place comes from the rounded one, distances included, so that nobody finds out the exact one by asking from many
 -- points; a box a little larger goes before. A text is shown only where its author agreed, without addresses of e-mail and telephone numbers.
 -- $1 region, $2 text, $3 theme or null, $4 latitude, $5 longitude, $6 radius in metres, $7 now (microseconds UTC), $8 language
 with
-close as (
+inside as materialized (
     select
         a.id,
         coalesce(a.theme_id = $3::integer, false) as same_theme,
-        st_distancesphere(p.point, st_makepoint($5::float8, $4::float8)) as metres
+        st_distancesphere(st_snaptogrid(a.point, 0.001), st_setsrid(st_makepoint($5::float8, $4::float8), 4326)) as metres
     from appeal a
-    cross join lateral (
-        select st_makepoint(round(st_x(a.point)::numeric, 3)::float8, round(st_y(a.point)::numeric, 3)::float8) as point
-    ) p
     where a.region_id = $1::smallint
       and a.status <> 'captured'
       and a.status not in ('moderation', 'closed', 'rejected')
@@ -23,11 +21,19 @@ close as (
           $6::float8 / 111000 / greatest(cos(radians($4::float8)), 0.01) + 0.001,
           $6::float8 / 111000 + 0.001
       )
-      and st_distancesphere(p.point, st_makepoint($5::float8, $4::float8)) <= $6::float8
+    limit 2000
+),
+close as (
+    select
+        i.id,
+        i.same_theme,
+        i.metres
+    from inside i
+    where i.metres <= $6::float8
     order by
-        2 desc,
-        3,
-        a.id desc
+        i.same_theme desc,
+        i.metres,
+        i.id desc
     limit 100
 ),
 alike as (

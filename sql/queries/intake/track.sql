@@ -132,6 +132,8 @@ select
             from appeal_event e
             where e.region_id = a.region_id
               and e.appeal_id = a.id
+              -- a page tells of the last who joined, and how many there are
+              and (not $5::boolean or e.kind <> 'joined' or (e.detail ->> 'joined')::integer = a.joined)
         )))::text
         from appeal a
         cross join lateral (select a.code_digest = $3::bytea) as k (author)
