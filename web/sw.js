@@ -75,6 +75,10 @@ async function sendWaiting() {
   if (isPassing(response.status)) {
     throw new Error(`not now: ${response.status}`);
   }
+  const still = /** @type {import("./assets/form/store.js").Waiting | null} */ (await state("waiting"));
+  if (still?.key !== waiting.key) {
+    return; // a page in another tab was as quick, and has told already
+  }
   if (response.status === 201) {
     await keepState("receipt", { ...(await response.json()), key: waiting.key });
   }
