@@ -143,6 +143,9 @@ run(async (browser) => {
     // What the browser does by itself when it has a network again.
     await cdp.send('ServiceWorker.dispatchSyncEvent', { origin: url, registrationId, tag: 'letter', lastChance: false });
     ok(await until(() => lettersWith(text) === 1), 'when it is closed the worker sends it');
+    // The database is quicker than the answer: a page that opens in between would ask for it itself.
+    await page.goto(`${url}/track`);
+    ok(await until(() => page.evaluate(() => import('/assets/form/store.js').then(({ state }) => state('receipt')))), 'and keeps the receipt');
     await page.goto(`${url}/?lang=ru`);
     await page.waitForSelector('#receipt:not([hidden])');
     is(await page.textContent('#receipt_number'), sql(`select number from appeal where region_id = 90 and text = '${text}'`), 'and the page shows its number the next time');
