@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "attach.h"
+#include "entry.h"
 #include "config.h"
 #include "forget.h"
 #include "hook_queue.h"
@@ -9,6 +10,7 @@
 #include "intake.h"
 #include "intake_queries.h"
 #include "join.h"
+#include "lanes.h"
 #include "log.h"
 #include "map.h"
 #include "open311.h"
@@ -40,6 +42,13 @@ static const struct route routes[] = {
       .files = letter_files,
       .patience_ms = LETTER_PATIENCE_MS,
       .ask = submit_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/desk/appeals",
+      .roles = ENTRY_ROLES,
+      .fields = entry_fields,
+      .files = letter_files,
+      .patience_ms = LETTER_PATIENCE_MS,
+      .ask = entry_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/appeals/{number}",
       .fields = track_fields,
@@ -78,6 +87,13 @@ static const struct route routes[] = {
       .ask = form_take,
       .invalid = form_invalid,
       .late = form_late },
+    { .method = METHOD_GET, .path = "/desk/entry", .ask = entry_show, .late = entry_page_late },
+    { .method = METHOD_POST,
+      .path = "/desk/entry",
+      .fields = entry_page_fields,
+      .ask = entry_page_take,
+      .invalid = entry_page_invalid,
+      .late = entry_page_late },
     { .method = METHOD_GET,
       .path = "/track",
       .fields = track_page_fields,
@@ -88,8 +104,14 @@ static const struct route routes[] = {
     { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
     { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
     { .method = METHOD_GET, .path = "/open311/v2/requests.{format}", .ask = open311_requests },
-    { .method = METHOD_POST, .path = "/open311/v2/requests.{format}", .ask = open311_take },
+    { .method = METHOD_POST,
+      .path = "/open311/v2/requests.{format}",
+      .files = open311_files,
+      .patience_ms = FILES_PATIENCE_MS,
+      .ask = open311_take,
+      .invalid = open311_invalid },
     { .method = METHOD_GET, .path = "/open311/v2/requests/{id}", .ask = open311_request },
+    { .method = METHOD_GET, .path = "/open311/v2/media/{number}/{id}", .ask = media_ask },
     { .method = METHOD_GET, .path = "/open311/v2/tokens/{token}", .ask = open311_token },
     { .method = METHOD_GET,
       .path = "/open311/v2/servicerequestupdates.{format}",
@@ -112,6 +134,7 @@ static int start(struct service *s)
         config_number("OTKLIK_FILE_MB", 1, 1024, 20, &file_mb) != 0) {
         return -1;
     }
+    lanes_open(s->db, (int)writers);
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);

@@ -87,14 +87,19 @@ from (
         ('otklik_intake', '{joiner}', '{select,insert}'),
         ('otklik_intake', '{place,place_name}', '{select}'),
         ('otklik_admin', '{place,place_name}', '{select,insert,update,delete}'),
-        ('otklik_intake', '{channel_account}', '{select}'),
+        ('otklik_intake', '{channel_account,region_quota,sender_block}', '{select}'),
+        ('otklik_intake', '{quota_use,text_repeat}', '{select,insert,update,delete}'),
         ('otklik_intake', '{hook_event}', '{select,insert,delete}'),
         ('otklik_intake', '{hook_message}', '{select,insert}'),
         ('otklik_intake', '{idempotency}', '{select,insert,delete}'),
         ('otklik_intake', '{appeal_count}', '{select,insert,update}'),
         ('otklik_pictures', '{region,attachment}', '{select}'),
         ('otklik_routing', '{region,municipality,body,theme,deadline_rule,calendar_day,routing_rule}', '{select}'),
-        ('otklik_routing', '{appeal}', '{select}'),
+        ('otklik_routing', '{appeal,region_quota,text_repeat}', '{select}'),
+        ('otklik_routing', '{quota_use}', '{select,delete}'),
+        ('otklik_routing', '{sender_block}', '{select,insert}'),
+        ('otklik_routing', '{desk_act}', '{insert}'),
+        ('otklik_admin', '{region_quota}', '{select,update}'),
         ('otklik_routing', '{appeal_event}', '{select,insert}'),
         ('otklik_routing', '{outbox}', '{select,insert,update,delete}'),
         ('otklik_routing', '{appeal_count}', '{select,insert,update}'),
@@ -146,8 +151,9 @@ select set_eq(
                 (
                     'otklik_routing', 'appeal',
                     '{status,theme_id,theme_source,municipality_id,body_id,deadline_rule_id,first_due_at,final_due_at,due_detail,
-                    routed_at,last_seq,last_hash}'
+                    routed_at,last_seq,last_hash,hold}'
                 ),
+                ('otklik_routing', 'sender_block', '{lifted_by,lifted_at}'),
                 ('otklik_intake', 'appeal', '{attachments,joined,last_seq,last_hash,notify}'),
                 (
                     'otklik_intake', 'hook_event',
