@@ -44,6 +44,7 @@ BINARIES = $(foreach p,$(PROGRAMS),$(call program_file,$p))
 LIBRARY = $(BUILD)/libotklik.a
 QUERIES = $(patsubst sql/queries/%/,%,$(filter-out sql/queries/common/,$(sort $(dir $(wildcard sql/queries/*/*.sql)))))
 QUERY_HEADERS = $(patsubst %,$(BUILD)/gen/%_queries.h,$(QUERIES))
+VENDOR = $(BUILD)/vendor
 MODULE = $(if $(wildcard ngx_module/config),$(BUILD)/ngx_module/ngx_http_appeal_module.so)
 UNIT_SOURCES = $(wildcard tests/unit/*_test.c)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
@@ -51,14 +52,15 @@ REPLAYS = $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/replay/%,$(wildcard tests/fuzz
 BENCH_SOURCES = $(wildcard bench/*.c)
 BENCH_TOOLS = $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
 
-.PHONY: all help programs module unit-tests bench-tools install run stop status test test-nginx fresh bench fuzz lint clean
+.PHONY: all help programs module pages unit-tests bench-tools install run stop status test test-nginx fresh bench fuzz lint clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: programs module
+all: programs module pages
 programs: $(BINARIES)
 module: $(MODULE)
 unit-tests: $(UNIT_TESTS) $(REPLAYS)
+pages: $(VENDOR)/.stamp
 bench-tools: $(BENCH_TOOLS)
 
 help:
@@ -120,6 +122,12 @@ $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c
 
 $(MODULE): scripts/build-module $(wildcard ngx_module/*)
 	SAN=$(SAN) scripts/build-module $(@D)
+
+# ---- what pages get of npm packages
+
+$(VENDOR)/.stamp: scripts/vendor web/vendor.txt package-lock.json
+	scripts/vendor $(@D)
+	@touch $@
 
 # ---- unit tests: the first lines of each name what is linked into it
 # // sources: FILE.c …     // libs: -lX …

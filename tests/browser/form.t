@@ -122,7 +122,7 @@ run(async (browser) => {
         `the focus is seen: ${id || (await page.evaluate(() => document.activeElement.textContent.trim()))}`);
       if (id === 'text') await page.keyboard.type(`The lamp is dark, letter ${tag}`);
     }
-    ok(['text', 'address', 'theme', 'contact_name', 'consent', 'send'].every((id) => stops.includes(id)), 'every field is reached', stops);
+    ok(['text', 'address', 'theme', 'files', 'contact_name', 'send'].every((id) => stops.includes(id)), 'every field is reached', stops);
     await page.keyboard.press('Enter');
     await page.waitForURL(/\/track\?/);
     ok((await page.textContent('.said')).includes(tag), 'and the letter is sent');

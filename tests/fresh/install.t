@@ -15,9 +15,12 @@ for my $file (qw(bin/otklik lib/otklik/otklik-intake lib/otklik/otklik-routing l
 }
 for my $file (qw(lib/otklik/ngx_http_appeal_module.so share/otklik/sql/bootstrap.sql share/otklik/sql/migrations/0001_dictionaries.sql
     share/otklik/web/pages/form.html share/otklik/conf/nginx/fastcgi_appeal.conf share/otklik/conf/env/intake.env share/otklik/demo/themes.tsv
+    share/otklik/web/sw.js share/otklik/web/assets/vendor/leaflet.js share/otklik/web/assets/vendor/leaflet.LICENSE.txt
+    share/otklik/web/assets/vendor/altcha.js share/otklik/web/assets/vendor/altcha-pbkdf2.js
     share/doc/otklik/operations.md)) {
     ok -f "$root/usr/local/$file", "$file is there";
 }
+like slurp("$root/usr/local/share/otklik/web/sw.js"), qr{"otklik-[0-9a-f]{12}"}, 'what browsers keep has the version of the pages';
 my @open;
 find(sub { push @open, $File::Find::name if !-l $_ && (stat $_)[2] & 022 }, $root);
 is "@open", '', 'nobody but the owner may write to it';

@@ -1,5 +1,6 @@
 // What the browser tests share: Debian's Chromium, TAP, accessibility rules.
 'use strict';
+const { execFileSync } = require('node:child_process');
 const { mkdirSync } = require('node:fs');
 const { join } = require('node:path');
 const { chromium } = require('playwright-core');
@@ -66,6 +67,22 @@ async function shot(page, name) {
   await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
 }
 
+/** Rows of a query, columns by | and rows by newline, asked as the owner. */
+function sql(query) {
+  return execFileSync('psql', ['--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '--set=ON_ERROR_STOP=1', '--username=otklik_owner',
+    `--command=${query}`], { encoding: 'utf8' }).trim();
+}
+
+/** Asks until it gives something, for ten seconds; then gives what it gave last. */
+async function until(ask, seconds = 10) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await ask();
+    if (value || Date.now() > end) { return value; }
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+}
+
 /** Runs the tests with a browser and ends with the plan. */
 async function run(tests) {
   const browser = await chromium.launch({
@@ -84,4 +101,4 @@ async function run(tests) {
   process.exit(failed === 0 ? 0 : 1);
 }
 
-module.exports = { accessibility, is, ok, openPage, overflow, ready, run, shot, url };
+module.exports = { accessibility, is, ok, openPage, overflow, ready, run, shot, sql, until, url };

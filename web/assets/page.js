@@ -34,11 +34,11 @@ if (new URLSearchParams(location.search).has("lang")) {
 
 /**
  * Seconds a server asks to wait by Retry-After (a number or a date); 0 if it does not.
- * @param {Response} response
+ * @param {Response | XMLHttpRequest} response
  * @returns {number}
  */
 export function retryAfter(response) {
-  const value = response.headers.get("Retry-After");
+  const value = response instanceof Response ? response.headers.get("Retry-After") : response.getResponseHeader("Retry-After");
   if (!value) {
     return 0;
   }
