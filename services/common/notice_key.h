@@ -16,4 +16,12 @@ int notice_key(const char *secret, int region, struct str id, char out[NOTICE_KE
 /* 1 if KEY is that of ID; takes the same time for every wrong one of the right length. */
 int notice_key_good(const char *secret, int region, struct str id, struct str key);
 
+/* An access code of its own for subscription ID, by which its letters open the appeal; 0 or -1. */
+int notice_code(const char *secret, int region, struct str id, char out[20])
+    __attribute__((warn_unused_result));
+/* The id of the subscription of ADDRESS to appeal NUMBER: asked for twice, it is one. A UUID of our
+ * own making (version 8); 0 or -1. */
+int notice_id(const char *secret, struct str number, struct str address, char out[37])
+    __attribute__((warn_unused_result));
+
 #endif

@@ -329,7 +329,7 @@ static int make_links(struct place *p, struct str number, int author)
     if (who.p == NULL) {
         return -1;
     }
-    n->track_url = author ? arena_printf(a, "%s/track?%s", s->url, who.p)
+    n->track_url = author ? arena_printf(a, "%s/notices/open?%s", s->url, who.p)
                           : arena_printf(a, "%s/track?number=%s&lang=%s", s->url, number.p, lang);
     n->confirm_url = arena_printf(a, "%s/notices/confirm?%s", s->url, who.p);
     n->stop_url = arena_printf(a, "%s/notices/unsubscribe?%s", s->url, who.p);

@@ -3,6 +3,7 @@
 #define INTAKE_H
 
 #include "batch.h"
+#include "notice_key.h"
 
 struct pages;
 struct forget;
@@ -17,6 +18,8 @@ struct intake {
     const char
         *url; /* OTKLIK_URL: where the public finds us, without a slash at the end; "" if not set */
     struct hook_queue *hooks;
+    int notices; /* OTKLIK_NOTICES: a courier sends, so notices may be offered */
+    char notice_secret[NOTICE_SECRET + 1]; /* of links in notices; "" without notices */
 };
 
 static inline struct intake *intake_of(const struct request *r)

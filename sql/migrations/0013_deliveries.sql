@@ -5,7 +5,19 @@
 alter table subscription
     add column state text not null default 'pending' check (state in ('pending', 'confirmed', 'stopped')),
     add column author boolean not null default false,   -- whoever asked knew the author's code; so does the one that bears the appeal's id
+    add column code_digest bytea,                       -- of the code by which its letters open the appeal; null until one was used
     add column changed_at timestamptz;                  -- when it was confirmed or stopped
+
+-- Does a code open an appeal? Its author's, or that of a subscription of his.
+create function opens(region_id smallint, appeal_id uuid, code_digest bytea, given bytea) returns boolean
+language sql stable parallel safe
+return given = code_digest or exists (
+    select
+    from otklik.subscription s
+    where s.region_id = opens.region_id
+      and s.appeal_id = opens.appeal_id
+      and s.code_digest = opens.given
+);
 
 -- One notice to one recipient. An outbox row of topic 'notice' becomes one row for each; from then on each has its own fate.
 create table delivery (
@@ -45,8 +57,8 @@ create index hook_message_by_appeal on hook_message (region_id, appeal_id);
 alter table hook_message add column talk text;          -- the chat, where the message's own address does not tell (OK, MAX)
 
 -- intake writes down who wants notices, and that somebody has confirmed or stopped them; the address it never reads
-grant select (region_id, appeal_id, id, state, author) on subscription to otklik_intake;
-grant update (state, changed_at) on subscription to otklik_intake;
+grant select (region_id, appeal_id, id, state, author, code_digest) on subscription to otklik_intake;
+grant update (state, code_digest, changed_at) on subscription to otklik_intake;
 
 -- the courier reads what a notice says and whom it goes to, and writes down what became of it
 grant usage on schema otklik to otklik_courier;

@@ -10,5 +10,5 @@ join attachment t
     and t.appeal_id = a.id
 where a.region_id = $1::smallint
   and a.number = $2
-  and a.code_digest = $3::bytea
+  and opens(a.region_id, a.id, a.code_digest, $3::bytea)
 limit 1;
