@@ -76,7 +76,6 @@ void access_code_of(const unsigned char bits[10], char out[20])
         out[n++] = letters[two >> (11 - at % 8) & 31];
     }
     out[n] = '\0';
-    OPENSSL_cleanse(bits, BYTES);
 }
 
 int access_code(char out[20])

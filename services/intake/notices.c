@@ -20,24 +20,24 @@
 
 enum { ADDRESSES_MAX = 5 /* of an appeal, besides the one in the letter */, UUID = 36 };
 
-enum { F_CODE, F_EMAIL, F_CONSENT, F_FORM_NUMBER };
+enum { F_ASKED_CODE, F_ASKED_EMAIL, F_ASKED_CONSENT, F_ASKED_NUMBER };
 #define NOTICE_FIELDS                                                                          \
-    [F_CODE] = { .name = "code", .type = FIELD_LINE, .required = 1, .min = 1, .max = 40 },     \
-    [F_EMAIL] = { .name = "email", .type = FIELD_EMAIL, .required = 1, .min = 1, .max = 254 }, \
-    [F_CONSENT] = { .name = "consent", .type = FIELD_LINE, .required = 1, .min = 1, .max = 32 }
+    [F_ASKED_CODE] = { .name = "code", .type = FIELD_LINE, .required = 1, .min = 1, .max = 40 },     \
+    [F_ASKED_EMAIL] = { .name = "email", .type = FIELD_EMAIL, .required = 1, .min = 1, .max = 254 }, \
+    [F_ASKED_CONSENT] = { .name = "consent", .type = FIELD_LINE, .required = 1, .min = 1, .max = 32 }
 
 const struct field notices_fields[] = { NOTICE_FIELDS, FIELD_END };
 const struct field notices_form_fields[] = {
     NOTICE_FIELDS,
-    [F_FORM_NUMBER] = { .name = "number", .type = FIELD_LINE, .required = 1, .max = 40 },
+    [F_ASKED_NUMBER] = { .name = "number", .type = FIELD_LINE, .required = 1, .max = 40 },
     FIELD_END,
 };
 
-enum { F_NUMBER, F_SUBSCRIPTION, F_KEY };
+enum { F_LINK_NUMBER, F_LINK_ID, F_LINK_KEY };
 const struct field notice_link_fields[] = {
-    [F_NUMBER] = { .name = "number", .type = FIELD_LINE, .required = 1, .max = 40 },
-    [F_SUBSCRIPTION] = { .name = "s", .type = FIELD_LINE, .required = 1, .max = 40 },
-    [F_KEY] = { .name = "key", .type = FIELD_LINE, .required = 1, .max = 40 },
+    [F_LINK_NUMBER] = { .name = "number", .type = FIELD_LINE, .required = 1, .max = 40 },
+    [F_LINK_ID] = { .name = "s", .type = FIELD_LINE, .required = 1, .max = 40 },
+    [F_LINK_KEY] = { .name = "key", .type = FIELD_LINE, .required = 1, .max = 40 },
     FIELD_END,
 };
 
@@ -67,10 +67,10 @@ static enum otk_err subscribe(struct request *r, struct str number, db_callback 
 {
     struct intake *intake = intake_of(r);
     struct number parsed;
-    struct str address = folded(r, r->values[F_EMAIL].s.text);
+    struct str address = folded(r, r->values[F_ASKED_EMAIL].s.text);
     char digest[67], id[UUID + 1], region[12], now[24], most[12];
     if (!intake->notices || number_parse(number, &parsed) != 0 ||
-        access_code_digest(r->values[F_CODE].s.text, digest) != 0) {
+        access_code_digest(r->values[F_ASKED_CODE].s.text, digest) != 0) {
         return OTK_NOT_FOUND;
     }
     if (address.p == NULL ||
@@ -80,8 +80,8 @@ static enum otk_err subscribe(struct request *r, struct str number, db_callback 
     snprintf(region, sizeof region, "%d", parsed.region);
     snprintf(now, sizeof now, "%" PRId64, wall_us());
     snprintf(most, sizeof most, "%d", ADDRESSES_MAX);
-    const char *params[] = { region, parsed.text, digest, id, r->values[F_EMAIL].s.text.p,
-                             language_tag(r->lang), now, r->values[F_CONSENT].s.text.p, most };
+    const char *params[] = { region, parsed.text, digest, id, r->values[F_ASKED_EMAIL].s.text.p,
+                             language_tag(r->lang), now, r->values[F_ASKED_CONSENT].s.text.p, most };
     return db_ask(r->service->db, QUERY_INTAKE_SUBSCRIBE, params, done, r);
 }
 
@@ -212,7 +212,7 @@ static void on_taken(void *data, const struct db_result *result)
     }
     enum otk_err err = outcome_of(result, errors);
     if (err == OTK_OK) {
-        say(r, (struct says){ .status = 202, .what = "asked", .number = r->values[F_FORM_NUMBER].s.text });
+        say(r, (struct says){ .status = 202, .what = "asked", .number = r->values[F_ASKED_NUMBER].s.text });
     } else {
         say_problem(r, err, errors);
     }
@@ -220,7 +220,7 @@ static void on_taken(void *data, const struct db_result *result)
 
 void notices_take(struct request *r)
 {
-    enum otk_err err = subscribe(r, r->values[F_FORM_NUMBER].s.text, on_taken);
+    enum otk_err err = subscribe(r, r->values[F_ASKED_NUMBER].s.text, on_taken);
     if (err != OTK_OK) {
         say_problem(r, err, NULL);
     }
@@ -266,8 +266,8 @@ static void go_to_appeal(struct request *r)
     struct number parsed;
     char code[20];
     struct str location = { NULL, 0 };
-    if (number_parse(r->values[F_NUMBER].s.text, &parsed) == 0 &&
-        notice_code(intake_of(r)->notice_secret, parsed.region, r->values[F_SUBSCRIPTION].s.text,
+    if (number_parse(r->values[F_LINK_NUMBER].s.text, &parsed) == 0 &&
+        notice_code(intake_of(r)->notice_secret, parsed.region, r->values[F_LINK_ID].s.text,
                     code) == 0) {
         location = arena_printf(r->arena, "/track?number=%s&code=%s&lang=%s", parsed.text, code,
                                 language_tag(r->lang));
@@ -306,9 +306,9 @@ static void on_link(void *data, const struct db_result *result)
                           .what = strcmp(state, acts[act].state) == 0 ? acts[act].done
                                                                       : acts[act].asks,
                           .region = PQgetvalue(result->res, 0, C_REGION),
-                          .number = r->values[F_NUMBER].s.text,
-                          .s = r->values[F_SUBSCRIPTION].s.text,
-                          .key = r->values[F_KEY].s.text,
+                          .number = r->values[F_LINK_NUMBER].s.text,
+                          .s = r->values[F_LINK_ID].s.text,
+                          .key = r->values[F_LINK_KEY].s.text,
                           .author = author && strcmp(state, "pending") != 0 });
 }
 
@@ -316,12 +316,12 @@ static void on_link(void *data, const struct db_result *result)
 static void follow(struct request *r, const char *state)
 {
     struct intake *intake = intake_of(r);
-    struct str id = r->values[F_SUBSCRIPTION].s.text;
+    struct str id = r->values[F_LINK_ID].s.text;
     struct number parsed;
     char region[12], now[24], code[20], digest[67];
     if (act_of(r) < 0 || !intake->notices || !is_uuid(id) ||
-        number_parse(r->values[F_NUMBER].s.text, &parsed) != 0 ||
-        !notice_key_good(intake->notice_secret, parsed.region, id, r->values[F_KEY].s.text)) {
+        number_parse(r->values[F_LINK_NUMBER].s.text, &parsed) != 0 ||
+        !notice_key_good(intake->notice_secret, parsed.region, id, r->values[F_LINK_KEY].s.text)) {
         say_problem(r, OTK_NOT_FOUND, NULL);
         return;
     }

@@ -11,7 +11,8 @@ static const struct command *const commands[] = {
     &command_import_catalogue, &command_replay,
     &command_keys_add,         &command_keys_list,
     &command_keys_remove,      &command_audit,
-    &command_files_sweep,
+    &command_files_sweep,      &command_courier_failed,
+    &command_courier_retry,
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
