@@ -69,6 +69,7 @@ subtest 'the mail server is in trouble' => sub {
     for my $case ([{ greeting => '421 too busy' }, 'greets with 421'], [{ mail => '451 try again' }, 'says 451'], [{ data => '452 no space' }, 'says 452 at the end'], [{ slow => 8 }, 'says nothing'], [{ each => 2 }, 'is slow']) {
         my $to = address();
         post_behave('smtp', %{ $case->[0] });
+        sv('restart', 'courier'); # it keeps connections, which have been greeted
         my $appeal = letter($to);
         wait_for(sub { fate($appeal, "coalesce(error, '')") ne '' }, 15, "an attempt: $case->[1]");
         is fate($appeal), 'waiting', "it $case->[1]: the notice waits";

@@ -1,7 +1,7 @@
 -- Each program may do what its work needs and nothing else: the whole table of privileges, then the same by trying.
 begin;
 
-select plan(93);
+select plan(94);
 
 -- What STATEMENT comes to when ROLE runs it: 'ok' or an SQLSTATE. Leaves nothing behind.
 create function pg_temp.try_as(who name, statement text) returns text
@@ -185,6 +185,10 @@ select set_eq(
             'dictionary_id'::name as relation
         union all
         select
+            'otklik_courier',
+            'contact_look_id'
+        union all
+        select
             'otklik_intake',
             'outbox_id'
         union all
@@ -197,7 +201,7 @@ select set_eq(
             format('appeal_serial_%s', id)
         from region
     $$,
-    'sequences: intake numbers appeals of every region, intake and routing what follows, the administrator dictionaries'
+    'sequences: intake numbers appeals of every region, intake and routing what follows, the courier its looks, the administrator dictionaries'
 );
 select is_empty(
     $$
