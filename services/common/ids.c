@@ -71,8 +71,7 @@ void access_code_of(const unsigned char bits[10], char out[20])
             out[n++] = '-';
         }
         size_t at = i * 5; /* first bit of this letter */
-        unsigned two =
-            (unsigned)bits[at / 8] << 8 | (at / 8 + 1 < BYTES ? bits[at / 8 + 1] : 0);
+        unsigned two = (unsigned)bits[at / 8] << 8 | (at / 8 + 1 < BYTES ? bits[at / 8 + 1] : 0);
         out[n++] = letters[two >> (11 - at % 8) & 31];
     }
     out[n] = '\0';

@@ -97,7 +97,7 @@ int notice_id(const char *secret, struct str number, struct str address, char ou
     m[6] = (unsigned char)((m[6] & 0x0f) | 0x80); /* RFC 9562: version and variant */
     m[8] = (unsigned char)((m[8] & 0x3f) | 0x80);
     snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", m[0],
-             m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8], m[9], m[10], m[11], m[12], m[13], m[14],
-             m[15]);
+             m[1], m[2], m[3], m[4], m[5], m[6], m[7], m[8], m[9], m[10], m[11], m[12], m[13],
+             m[14], m[15]);
     return 0;
 }

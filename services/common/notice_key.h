@@ -1,4 +1,5 @@
-/* The secret in the links of a notice: derived from the server's own, so nothing secret is stored. */
+/* The secret in the links of a notice: derived from the server's own, so nothing secret is stored.
+ */
 #ifndef NOTICE_KEY_H
 #define NOTICE_KEY_H
 

@@ -1,5 +1,6 @@
 /* An e-mail as bytes: RFC 5322 headers, words in other scripts by RFC 2047, both bodies in base 64,
- * so that no line is long, none begins with a dot, and nothing that somebody wrote is ever a header. */
+ * so that no line is long, none begins with a dot, and nothing that somebody wrote is ever a
+ * header. */
 #include "letter.h"
 
 #include <openssl/evp.h>
@@ -8,7 +9,8 @@
 
 enum {
     ADDRESS_MAX = 254,
-    WORD_BYTES = 42, /* of text in an encoded word: 56 letters of base 64, 68 with what stands around */
+    WORD_BYTES =
+        42, /* of text in an encoded word: 56 letters of base 64, 68 with what stands around */
     LINE_BYTES = 57, /* of a body in a line of 76 */
     URL_MAX = 900    /* a header's line may have 998 */
 };

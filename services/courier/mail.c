@@ -58,7 +58,8 @@ int mail_configure(void)
     smtp.ca = getenv("OTKLIK_SMTP_CA");
     smtp.no_tls = is_set(tls) && strcmp(tls, "none") == 0;
     if (strncmp(url, "smtp://", 7) != 0 && strncmp(url, "smtps://", 8) != 0) {
-        log_write(LOG_ERROR, STR(""), "OTKLIK_SMTP_URL must be smtp://HOST:PORT or smtps://HOST:PORT");
+        log_write(LOG_ERROR, STR(""),
+                  "OTKLIK_SMTP_URL must be smtp://HOST:PORT or smtps://HOST:PORT");
         return -1;
     }
     if (is_set(tls) && !smtp.no_tls && strcmp(tls, "required") != 0) {
@@ -74,8 +75,8 @@ int mail_configure(void)
         return -1;
     }
     /* How we greet the server: by the domain that we write from. */
-    int n = snprintf(smtp.url, sizeof smtp.url, "%s%s%s", url, url[strlen(url) - 1] == '/' ? "" : "/",
-                     strchr(smtp.from, '@') + 1);
+    int n = snprintf(smtp.url, sizeof smtp.url, "%s%s%s", url,
+                     url[strlen(url) - 1] == '/' ? "" : "/", strchr(smtp.from, '@') + 1);
     if (n < 0 || (size_t)n >= sizeof smtp.url) {
         log_write(LOG_ERROR, STR(""), "OTKLIK_SMTP_URL is too long");
         return -1;
@@ -98,8 +99,7 @@ static struct str write_letter(struct parcel *p)
         return (struct str){ NULL, 0 };
     }
     struct str host = str_of(strchr(smtp.from, '@') + 1);
-    struct str id =
-        arena_printf(p->arena, "%.*s@%.*s", (int)p->id.n, p->id.p, (int)host.n, host.p);
+    struct str id = arena_printf(p->arena, "%.*s@%.*s", (int)p->id.n, p->id.p, (int)host.n, host.p);
     struct letter letter = { .from = str_of(smtp.from),
                              .from_name = p->region_name,
                              .to = p->address,
@@ -119,9 +119,11 @@ int mail_address(struct wire *w, struct parcel *p, struct parcel_result *why)
         return refuse(why, PARCEL_LATER, "no mail server is set up");
     }
     if (!letter_address_good(p->address)) {
-        return refuse(why, PARCEL_REFUSED, "not an address that mail servers take (SMTPUTF8 is not spoken)");
+        return refuse(why, PARCEL_REFUSED,
+                      "not an address that mail servers take (SMTPUTF8 is not spoken)");
     }
-    struct str letter = write_letter(p), to = arena_printf(p->arena, "<%.*s>", (int)p->address.n, p->address.p);
+    struct str letter = write_letter(p),
+               to = arena_printf(p->arena, "<%.*s>", (int)p->address.n, p->address.p);
     struct str from = arena_printf(p->arena, "<%s>", smtp.from);
     if (letter.p == NULL || to.p == NULL || from.p == NULL ||
         wire_begin(w, &p->call, smtp.url, "smtp,smtps") != 0 ||
@@ -144,8 +146,8 @@ int mail_address(struct wire *w, struct parcel *p, struct parcel_result *why)
     return bad ? refuse(why, PARCEL_LATER, "libcurl does not take the settings") : 0;
 }
 
-/* 4xx and silence are the server's trouble, 5xx is a no: the password's is ours. What the server says
- * in words may hold the address, so only its number is kept. */
+/* 4xx and silence are the server's trouble, 5xx is a no: the password's is ours. What the server
+ * says in words may hold the address, so only its number is kept. */
 void mail_judge(const struct parcel *p, struct parcel_result *out)
 {
     const struct wire_call *c = &p->call;

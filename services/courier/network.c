@@ -1,8 +1,8 @@
 /* Back to where the resident wrote: what each network wants to be asked, and what its answers mean.
  *
- * Tokens lie in files named CHANNEL-ACCOUNT of one folder, read at each call: never in the database,
- * changed without a restart. Ids that the networks take against doubles are made of the notice's own
- * id, so that a second try after a crash is the same message to them. */
+ * Tokens lie in files named CHANNEL-ACCOUNT of one folder, read at each call: never in the
+ * database, changed without a restart. Ids that the networks take against doubles are made of the
+ * notice's own id, so that a second try after a crash is the same message to them. */
 #include "parcel.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ static yajl_val member(yajl_val v, yajl_type type, const char *a, const char *b)
 static int64_t number_in(yajl_val v, const char *a, const char *b)
 {
     yajl_val n = member(v, yajl_t_number, a, b);
-    return n != NULL && YAJL_IS_INTEGER(n) ? YAJL_GET_INTEGER(n) : -1;
+    return YAJL_IS_INTEGER(n) ? YAJL_GET_INTEGER(n) : -1;
 }
 
 /* A number of 31 bits, never 0, that is the same for the same notice. */
@@ -63,11 +63,11 @@ static int32_t small_id(struct str id)
 static int read_place(struct str address, struct place *out)
 {
     const char *end = address.p + address.n, *at = memchr(address.p, ':', address.n);
-    *out = (struct place){ .what = { address.p, at == NULL ? address.n : (size_t)(at - address.p) } };
+    *out =
+        (struct place){ .what = { address.p, at == NULL ? address.n : (size_t)(at - address.p) } };
     /* The last takes the rest: a mid may hold colons. */
     while (at != NULL && out->n < IDS) {
-        const char *next =
-            out->n == IDS - 1 ? NULL : memchr(at + 1, ':', (size_t)(end - at - 1));
+        const char *next = out->n == IDS - 1 ? NULL : memchr(at + 1, ':', (size_t)(end - at - 1));
         const char *stop = next == NULL ? end : next;
         out->ids[out->n++] = (struct str){ at + 1, (size_t)(stop - at - 1) };
         at = next;
@@ -102,8 +102,8 @@ static int post(struct wire *w, struct parcel *p, struct str url, struct str bod
 {
     char header[80];
     snprintf(header, sizeof header, "Content-Type: %s", type);
-    if (url.p == NULL || body.p == NULL ||
-        wire_begin(w, &p->call, url.p, "https,http") != 0 || add_header(p, header) != 0) {
+    if (url.p == NULL || body.p == NULL || wire_begin(w, &p->call, url.p, "https,http") != 0 ||
+        add_header(p, header) != 0) {
         return -1;
     }
     return curl_easy_setopt(p->call.easy, CURLOPT_POSTFIELDS, body.p) == CURLE_OK &&
@@ -129,10 +129,9 @@ static struct str add_field(struct arena *a, struct str body, const char *name, 
             p[n++] = digits[c & 15];
         }
     }
-    return p == NULL || body.p == NULL
-               ? (struct str){ NULL, 0 }
-               : arena_printf(a, "%.*s%s%s=%.*s", (int)body.n, body.p, body.n > 0 ? "&" : "", name,
-                              (int)n, p);
+    return p == NULL || body.p == NULL ? (struct str){ NULL, 0 }
+                                       : arena_printf(a, "%.*s%s%s=%.*s", (int)body.n, body.p,
+                                                      body.n > 0 ? "&" : "", name, (int)n, p);
 }
 
 static const char *base_of(const struct network *n)
@@ -147,18 +146,43 @@ static const char *base_of(const struct network *n)
 static const struct {
     struct str what;
     const char *method;
-    const char *ids[IDS];  /* what the address's parts are called */
+    const char *ids[IDS];   /* what the address's parts are called */
     const char *in_name_of; /* says that the page writes; NULL: it cannot be otherwise */
     int page_number;        /* … by its number, not by 1 */
     const char *once;       /* what VK knows doubles by */
 } vk_methods[] = {
     { STR("message"), "messages.send", { "peer_id", NULL, NULL }, NULL, 0, "random_id" },
-    { STR("reply"), "wall.createComment", { "owner_id", "post_id", "reply_to_comment" }, "from_group", 1, "guid" },
+    { STR("reply"),
+      "wall.createComment",
+      { "owner_id", "post_id", "reply_to_comment" },
+      "from_group",
+      1,
+      "guid" },
     { STR("post"), "wall.createComment", { "owner_id", "post_id", NULL }, "from_group", 1, "guid" },
-    { STR("video"), "video.createComment", { "owner_id", "video_id", "reply_to_comment" }, "from_group", 0, "guid" },
-    { STR("photo"), "photos.createComment", { "owner_id", "photo_id", "reply_to_comment" }, "from_group", 0, "guid" },
-    { STR("market"), "market.createComment", { "owner_id", "item_id", "reply_to_comment" }, "from_group", 0, "guid" },
-    { STR("board"), "board.createComment", { "group_id", "topic_id", NULL }, "from_group", 0, "guid" },
+    { STR("video"),
+      "video.createComment",
+      { "owner_id", "video_id", "reply_to_comment" },
+      "from_group",
+      0,
+      "guid" },
+    { STR("photo"),
+      "photos.createComment",
+      { "owner_id", "photo_id", "reply_to_comment" },
+      "from_group",
+      0,
+      "guid" },
+    { STR("market"),
+      "market.createComment",
+      { "owner_id", "item_id", "reply_to_comment" },
+      "from_group",
+      0,
+      "guid" },
+    { STR("board"),
+      "board.createComment",
+      { "group_id", "topic_id", NULL },
+      "from_group",
+      0,
+      "guid" },
 };
 
 static int ask_vk(struct wire *w, struct parcel *p, const struct network *n,
@@ -179,7 +203,8 @@ static int ask_vk(struct wire *w, struct parcel *p, const struct network *n,
                 continue;
             }
             if (strcmp(vk_methods[i].ids[k], "group_id") == 0 && id.n > 0 && id.p[0] == '-') {
-                id = (struct str){ id.p + 1, id.n - 1 }; /* an owner's number is negative, a group's is not */
+                id = (struct str){ id.p + 1,
+                                   id.n - 1 }; /* an owner's number is negative, a group's is not */
             }
             body = add_field(a, body, vk_methods[i].ids[k], id);
         }
@@ -218,17 +243,19 @@ static int ask_telegram(struct wire *w, struct parcel *p, const struct network *
                         const struct place *place, const char *token, struct str text)
 {
     struct str quoted = json_string(p->arena, text);
-    if (place->n < 2 || !is_number(place->ids[0]) || !is_number(place->ids[1]) || quoted.p == NULL) {
+    if (place->n < 2 || !is_number(place->ids[0]) || !is_number(place->ids[1]) ||
+        quoted.p == NULL) {
         return -1;
     }
-    return post(w, p, arena_printf(p->arena, "%s/bot%s/sendMessage", base_of(n), token),
-                arena_printf(p->arena,
-                             "{\"chat_id\":%.*s,\"text\":%.*s,\"reply_parameters\":{\"message_id\":%.*s,"
-                             "\"allow_sending_without_reply\":true},"
-                             "\"link_preview_options\":{\"is_disabled\":true}}",
-                             (int)place->ids[0].n, place->ids[0].p, (int)quoted.n, quoted.p,
-                             (int)place->ids[1].n, place->ids[1].p),
-                "application/json");
+    return post(
+        w, p, arena_printf(p->arena, "%s/bot%s/sendMessage", base_of(n), token),
+        arena_printf(p->arena,
+                     "{\"chat_id\":%.*s,\"text\":%.*s,\"reply_parameters\":{\"message_id\":%.*s,"
+                     "\"allow_sending_without_reply\":true},"
+                     "\"link_preview_options\":{\"is_disabled\":true}}",
+                     (int)place->ids[0].n, place->ids[0].p, (int)quoted.n, quoted.p,
+                     (int)place->ids[1].n, place->ids[1].p),
+        "application/json");
 }
 
 static void judge_telegram(const struct parcel *p, yajl_val answer, struct parcel_result *out)
@@ -259,8 +286,8 @@ static int ask_ok(struct wire *w, struct parcel *p, const struct network *n,
         curl_free(chat);
         return -1;
     }
-    struct str url = arena_printf(p->arena, "%s/graph/me/messages/%s?%.*s", base_of(n), chat,
-                                  (int)key.n, key.p);
+    struct str url =
+        arena_printf(p->arena, "%s/graph/me/messages/%s?%.*s", base_of(n), chat, (int)key.n, key.p);
     curl_free(chat);
     return post(w, p, url,
                 arena_printf(p->arena,
@@ -295,10 +322,11 @@ static int ask_max(struct wire *w, struct parcel *p, const struct network *n,
     if (!is_number(p->talk) || quoted.p == NULL || mid.p == NULL) {
         return -1;
     }
-    struct str url = arena_printf(p->arena, "%s/messages?chat_id=%.*s", base_of(n), (int)p->talk.n,
-                                  p->talk.p);
+    struct str url =
+        arena_printf(p->arena, "%s/messages?chat_id=%.*s", base_of(n), (int)p->talk.n, p->talk.p);
     struct str body =
-        arena_printf(p->arena, "{\"text\":%.*s,\"link\":{\"type\":\"reply\",\"mid\":%.*s},\"notify\":true}",
+        arena_printf(p->arena,
+                     "{\"text\":%.*s,\"link\":{\"type\":\"reply\",\"mid\":%.*s},\"notify\":true}",
                      (int)quoted.n, quoted.p, (int)mid.n, mid.p);
     return post(w, p, url, body, "application/json") == 0 ? add_header(p, header) : -1;
 }
@@ -318,9 +346,11 @@ static void judge_max(const struct parcel *p, yajl_val answer, struct parcel_res
 
 static const struct network networks[] = {
     { STR("vk"), "OTKLIK_VK_URL", "https://api.vk.com", 4096, SECOND / 20, ask_vk, judge_vk },
-    { STR("telegram"), "OTKLIK_TELEGRAM_URL", "https://api.telegram.org", 4096, SECOND / 25, ask_telegram, judge_telegram },
+    { STR("telegram"), "OTKLIK_TELEGRAM_URL", "https://api.telegram.org", 4096, SECOND / 25,
+      ask_telegram, judge_telegram },
     { STR("ok"), "OTKLIK_OK_URL", "https://api.ok.ru", 4000, SECOND / 10, ask_ok, judge_ok },
-    { STR("max"), "OTKLIK_MAX_URL", "https://platform-api.max.ru", 4000, SECOND / 25, ask_max, judge_max },
+    { STR("max"), "OTKLIK_MAX_URL", "https://platform-api.max.ru", 4000, SECOND / 25, ask_max,
+      judge_max },
 };
 
 static const struct network *find_network(struct str channel)

@@ -69,10 +69,11 @@ static struct str fill(struct arena *a, const struct notice *n, struct str sente
         const char *open = memchr(sentence.p, '{', sentence.n);
         const char *end = sentence.p + sentence.n;
         const char *close = open == NULL ? NULL : memchr(open, '}', (size_t)(end - open));
-        struct str before = { sentence.p, close == NULL ? sentence.n : (size_t)(open - sentence.p) };
-        struct str value =
-            close == NULL ? STR("")
-                          : value_of(n, (struct str){ open + 1, (size_t)(close - open - 1) });
+        struct str before = { sentence.p,
+                              close == NULL ? sentence.n : (size_t)(open - sentence.p) };
+        struct str value = close == NULL
+                               ? STR("")
+                               : value_of(n, (struct str){ open + 1, (size_t)(close - open - 1) });
         out = arena_printf(a, "%.*s%.*s%.*s", (int)out.n, out.p, (int)before.n, before.p,
                            (int)value.n, value.p);
         if (out.p == NULL || close == NULL) {
@@ -177,10 +178,11 @@ static struct str html_text(struct arena *a, const struct notice *n, const struc
         add(a, STR(""), "<!doctype html>\n<html lang=\"", str_of(language_tag(n->lang)),
             "\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" "
             "content=\"width=device-width\"><title>");
-    out = add(a, out, "", escaped(a, subject),
-              "</title></head>\n<body style=\"margin:0;padding:24px;background:#f3f4ef;color:#1b2430;"
-              "font:16px/1.5 Arial,sans-serif\">\n<div style=\"max-width:560px;margin:0 auto;padding:"
-              "24px;background:#ffffff;border-top:4px solid #b3372f\">\n");
+    out =
+        add(a, out, "", escaped(a, subject),
+            "</title></head>\n<body style=\"margin:0;padding:24px;background:#f3f4ef;color:#1b2430;"
+            "font:16px/1.5 Arial,sans-serif\">\n<div style=\"max-width:560px;margin:0 auto;padding:"
+            "24px;background:#ffffff;border-top:4px solid #b3372f\">\n");
     out = add(a, out, "<p style=\"margin:0 0 16px;color:#566070\">", escaped(a, about), "</p>\n");
     out = add(a, out, "<h1 style=\"margin:0 0 16px;font-size:22px;line-height:1.3\">",
               escaped(a, subject), "</h1>\n");

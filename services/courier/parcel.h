@@ -10,18 +10,18 @@
 struct parcel {
     struct str channel, account, address, talk;
     struct str region_name;
-    int64_t page_id;         /* VK: number of the page that answers */
-    struct str id;           /* the same for every try: doubles can be told by it */
+    int64_t page_id; /* VK: number of the page that answers */
+    struct str id;   /* the same for every try: doubles can be told by it */
     struct notice notice;
-    struct arena *arena;     /* for what is written to be sent */
+    struct arena *arena; /* for what is written to be sent */
     struct wire_call call;
 };
 
 enum parcel_fate {
     PARCEL_SENT,
-    PARCEL_LATER,  /* the other side, or the way to it, is in trouble */
+    PARCEL_LATER,   /* the other side, or the way to it, is in trouble */
     PARCEL_REFUSED, /* it says no; a few more tries, then it has failed */
-    PARCEL_SLOWER  /* it says: too fast */
+    PARCEL_SLOWER   /* it says: too fast */
 };
 
 struct parcel_result {

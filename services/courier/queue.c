@@ -8,8 +8,8 @@
  *
  * At least once: who is killed between the other side's yes and our own note of it sends once more
  * when the row's time has come, one message a place at most. Each try bears the same id, by which
- * networks and mail programs know doubles. A note that the database does not take is tried until the
- * row is somebody else's. */
+ * networks and mail programs know doubles. A note that the database does not take is tried until
+ * the row is somebody else's. */
 #include "queue.h"
 
 #include <inttypes.h>
@@ -27,11 +27,11 @@ enum {
     REGIONS = 100,
     EXPAND = 200, /* notices in one statement */
     POLL_MS = 500,
-    RETRY_MS = 300,     /* after the database failed */
+    RETRY_MS = 300, /* after the database failed */
     DEPTH_MS = 5000,
-    SLACK_S = 30,       /* a row is taken for the call's time and that */
-    PATIENCE_S = 5,     /* a place waits for its account no longer */
-    REFUSALS_MAX = 3,   /* attempts at what the other side says no to */
+    SLACK_S = 30,     /* a row is taken for the call's time and that */
+    PATIENCE_S = 5,   /* a place waits for its account no longer */
+    REFUSALS_MAX = 3, /* attempts at what the other side says no to */
     PAUSE_MAX_S = 4 * 3600,
     ACCOUNTS = 64,
     ARENA_BYTES = 256 * 1024,
@@ -77,7 +77,8 @@ struct place {
     char state[8], not_before[NUMBER_BYTES], give_back[4];
 };
 
-/* How fast an account of a network may be used; two that share a row are slower than they must be. */
+/* How fast an account of a network may be used; two that share a row are slower than they must be.
+ */
 struct account {
     int64_t next_us;   /* monotonic */
     int64_t closed_us; /* monotonic: the network said when to come again */
@@ -161,7 +162,8 @@ static void on_write_again(uv_timer_t *timer)
 static void write_later(struct place *p)
 {
     if (p->queue->stopping || wall_us() >= p->until_us) {
-        log_write(LOG_WARN, STR(""), "what became of a notice could not be written down: it may be sent twice");
+        log_write(LOG_WARN, STR(""),
+                  "what became of a notice could not be written down: it may be sent twice");
         leave(p);
     } else {
         uv_timer_start(&p->timer, on_write_again, RETRY_MS, 0);
@@ -183,14 +185,10 @@ static void write_down(struct place *p)
     char region[NUMBER_BYTES], now[NUMBER_BYTES];
     snprintf(region, sizeof region, "%d", p->region);
     snprintf(now, sizeof now, "%" PRId64, wall_us());
-    const char *params[] = { region,
-                             p->appeal.p,
-                             p->seq.p,
-                             p->recipient.p,
-                             p->state,
-                             now,
-                             p->not_before,
-                             p->result.error[0] == '\0' ? NULL : p->result.error,
+    const char *params[] = { region,        p->appeal.p,
+                             p->seq.p,      p->recipient.p,
+                             p->state,      now,
+                             p->not_before, p->result.error[0] == '\0' ? NULL : p->result.error,
                              p->give_back };
     if (db_ask(p->queue->service->db, QUERY_COURIER_FINISH, params, on_written, p) != OTK_OK) {
         write_later(p);
@@ -325,7 +323,8 @@ static int make_links(struct place *p, struct str number, int author)
         return -1;
     }
     const char *lang = language_tag(n->lang);
-    struct str who = arena_printf(a, "number=%s&s=%s&key=%s&lang=%s", number.p, p->recipient.p, key, lang);
+    struct str who =
+        arena_printf(a, "number=%s&s=%s&key=%s&lang=%s", number.p, p->recipient.p, key, lang);
     if (who.p == NULL) {
         return -1;
     }
@@ -369,8 +368,7 @@ static int read_row(struct place *p, const PGresult *res, int row)
                                  .received = cells[C_RECEIVED],
                                  .first_due = cells[C_FIRST_DUE],
                                  .final_due = cells[C_FINAL_DUE] };
-    return q->id.p == NULL ||
-                   make_links(p, cells[C_NUMBER], str_eq(cells[C_AUTHOR], STR("t"))) != 0
+    return q->id.p == NULL || make_links(p, cells[C_NUMBER], str_eq(cells[C_AUTHOR], STR("t"))) != 0
                ? -1
                : 0;
 }
@@ -503,8 +501,7 @@ static void turn(struct queue *q)
         snprintf(number, sizeof number, "%d", region);
         snprintf(most, sizeof most, "%d", EXPAND);
         const char *params[] = { number, now, most };
-        q->asking =
-            db_ask(q->service->db, QUERY_COURIER_EXPAND, params, on_expanded, q) == OTK_OK;
+        q->asking = db_ask(q->service->db, QUERY_COURIER_EXPAND, params, on_expanded, q) == OTK_OK;
         q->cursor = q->region = region;
     } else if (!uv_is_active((uv_handle_t *)&q->timer)) {
         const char *params[] = { now };
@@ -540,8 +537,7 @@ static void on_depth_timer(uv_timer_t *timer)
 {
     struct queue *q = timer->data;
     if (!q->depth_asked) {
-        q->depth_asked =
-            db_ask(q->service->db, QUERY_COURIER_DEPTH, NULL, on_depth, q) == OTK_OK;
+        q->depth_asked = db_ask(q->service->db, QUERY_COURIER_DEPTH, NULL, on_depth, q) == OTK_OK;
     }
 }
 
@@ -551,6 +547,7 @@ struct queue *queue_start(struct service *service, const struct queue_settings *
 {
     static struct metric *const metrics[] = { &sent_total,    &retries_total, &failed_total,
                                               &dropped_total, &waiting_gauge, &failed_gauge };
+    enum { METRICS = sizeof metrics / sizeof metrics[0] };
     struct queue *q = calloc(1, sizeof *q);
     struct place *places = calloc((size_t)settings->at_once, sizeof *places);
     if (q == NULL || places == NULL ||
@@ -568,7 +565,7 @@ struct queue *queue_start(struct service *service, const struct queue_settings *
         uv_timer_init(service->loop, &places[i].timer);
         places[i].timer.data = &places[i];
     }
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
+    for (size_t i = 0; i < METRICS; i++) {
         metric_register(metrics[i]);
     }
     uv_timer_init(service->loop, &q->timer);

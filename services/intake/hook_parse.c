@@ -139,9 +139,8 @@ static const struct member telegram_members[] = {
 };
 
 static const struct member ok_members[] = {
-    { "webhookType", S_TYPE },  { "timestamp", S_TIME }, { "message.mid", S_MID },
-    { "message.text", S_TEXT }, { "recipient.chat_id", S_PEER },
-    { NULL, SLOTS },
+    { "webhookType", S_TYPE },  { "timestamp", S_TIME },         { "message.mid", S_MID },
+    { "message.text", S_TEXT }, { "recipient.chat_id", S_PEER }, { NULL, SLOTS },
 };
 
 static const struct member max_members[] = {
@@ -662,11 +661,9 @@ enum otk_err hook_parse(struct arena *a, enum hook_network network, struct str b
                         struct hook *out)
 {
     struct reader *r = arena_zero(a, sizeof *r);
-    *out = (struct hook){ .type = STR(""),
-                          .event_id = STR(""),
-                          .address = STR(""),
-                          .talk = STR(""),
-                          .text = STR("") };
+    *out = (struct hook){
+        .type = STR(""), .event_id = STR(""), .address = STR(""), .talk = STR(""), .text = STR("")
+    };
     if (r == NULL) {
         return OTK_INTERNAL;
     }

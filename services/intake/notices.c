@@ -1,9 +1,9 @@
 /* Who wants notices.
  *
- * Nobody can have letters sent to somebody else: an address that is typed here gets one, which asks;
- * only its link, which only the letter has, makes more of it. An answer says the same whether the
- * address was known or not. A link asks by a page with a button, since mail programs and scanners
- * open links by themselves; the one click of RFC 8058 is a POST already. */
+ * Nobody can have letters sent to somebody else: an address that is typed here gets one, which
+ * asks; only its link, which only the letter has, makes more of it. An answer says the same whether
+ * the address was known or not. A link asks by a page with a button, since mail programs and
+ * scanners open links by themselves; the one click of RFC 8058 is a POST already. */
 #include "notices.h"
 
 #include <inttypes.h>
@@ -21,10 +21,16 @@
 enum { ADDRESSES_MAX = 5 /* of an appeal, besides the one in the letter */, UUID = 36 };
 
 enum { F_ASKED_CODE, F_ASKED_EMAIL, F_ASKED_CONSENT, F_ASKED_NUMBER };
-#define NOTICE_FIELDS                                                                          \
-    [F_ASKED_CODE] = { .name = "code", .type = FIELD_LINE, .required = 1, .min = 1, .max = 40 },     \
-    [F_ASKED_EMAIL] = { .name = "email", .type = FIELD_EMAIL, .required = 1, .min = 1, .max = 254 }, \
-    [F_ASKED_CONSENT] = { .name = "consent", .type = FIELD_LINE, .required = 1, .min = 1, .max = 32 }
+#define NOTICE_FIELDS                                                                            \
+    [F_ASKED_CODE] = { .name = "code", .type = FIELD_LINE, .required = 1, .min = 1, .max = 40 }, \
+    [F_ASKED_EMAIL] = { .name = "email",                                                         \
+                        .type = FIELD_EMAIL,                                                     \
+                        .required = 1,                                                           \
+                        .min = 1,                                                                \
+                        .max = 254 },                                                            \
+    [F_ASKED_CONSENT] = {                                                                        \
+        .name = "consent", .type = FIELD_LINE, .required = 1, .min = 1, .max = 32                \
+    }
 
 const struct field notices_fields[] = { NOTICE_FIELDS, FIELD_END };
 const struct field notices_form_fields[] = {
@@ -80,8 +86,15 @@ static enum otk_err subscribe(struct request *r, struct str number, db_callback 
     snprintf(region, sizeof region, "%d", parsed.region);
     snprintf(now, sizeof now, "%" PRId64, wall_us());
     snprintf(most, sizeof most, "%d", ADDRESSES_MAX);
-    const char *params[] = { region, parsed.text, digest, id, r->values[F_ASKED_EMAIL].s.text.p,
-                             language_tag(r->lang), now, r->values[F_ASKED_CONSENT].s.text.p, most };
+    const char *params[] = { region,
+                             parsed.text,
+                             digest,
+                             id,
+                             r->values[F_ASKED_EMAIL].s.text.p,
+                             language_tag(r->lang),
+                             now,
+                             r->values[F_ASKED_CONSENT].s.text.p,
+                             most };
     return db_ask(r->service->db, QUERY_INTAKE_SUBSCRIBE, params, done, r);
 }
 
@@ -129,8 +142,8 @@ void notices_ask(struct request *r)
 /* What a page says. */
 struct says {
     int status;
-    const char *what;        /* asked, confirm, confirmed, unsubscribe, unsubscribed, wrong */
-    const char *region;      /* JSON, or "null" */
+    const char *what;          /* asked, confirm, confirmed, unsubscribe, unsubscribed, wrong */
+    const char *region;        /* JSON, or "null" */
     struct str number, s, key; /* of a link that holds; empty otherwise */
     int author;
     enum otk_err problem;
@@ -147,7 +160,8 @@ static struct str wrong_fields(struct request *r, const struct field_errors *err
         if (text.p == NULL) {
             return text;
         }
-        list = arena_printf(r->arena, "%s%s%.*s", list.p, list.n > 0 ? "," : "", (int)text.n, text.p);
+        list =
+            arena_printf(r->arena, "%s%s%.*s", list.p, list.n > 0 ? "," : "", (int)text.n, text.p);
     }
     return list;
 }
@@ -156,8 +170,7 @@ static struct str context_of(struct request *r, const struct says *s)
 {
     struct str common = page_common(r), number = page_string(r, s->number);
     struct str id = page_string(r, s->s), key = page_string(r, s->key);
-    struct str problem =
-        s->problem == OTK_OK ? STR("null") : page_problem(r, s->problem, STR(""));
+    struct str problem = s->problem == OTK_OK ? STR("null") : page_problem(r, s->problem, STR(""));
     struct str errors = wrong_fields(r, s->errors);
     if (common.p == NULL || number.p == NULL || id.p == NULL || key.p == NULL ||
         problem.p == NULL || errors.p == NULL) {
@@ -212,7 +225,8 @@ static void on_taken(void *data, const struct db_result *result)
     }
     enum otk_err err = outcome_of(result, errors);
     if (err == OTK_OK) {
-        say(r, (struct says){ .status = 202, .what = "asked", .number = r->values[F_ASKED_NUMBER].s.text });
+        say(r, (struct says){
+                   .status = 202, .what = "asked", .number = r->values[F_ASKED_NUMBER].s.text });
     } else {
         say_problem(r, err, errors);
     }
@@ -229,8 +243,8 @@ void notices_take(struct request *r)
 /* ---- links */
 
 static const struct {
-    struct str name;      /* in the address */
-    const char *state;    /* that its button makes; NULL: none */
+    struct str name;         /* in the address */
+    const char *state;       /* that its button makes; NULL: none */
     const char *asks, *done; /* what the page says before and after */
 } acts[] = {
     { STR("confirm"), "confirmed", "confirm", "confirmed" },
@@ -253,7 +267,8 @@ static int is_uuid(struct str s)
 {
     for (size_t i = 0; i < s.n; i++) {
         int dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? s.p[i] != '-' : !((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f'))) {
+        if (dash ? s.p[i] != '-'
+                 : !((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f'))) {
             return 0;
         }
     }
@@ -303,8 +318,8 @@ static void on_link(void *data, const struct db_result *result)
         return;
     }
     say(r, (struct says){ .status = 200,
-                          .what = strcmp(state, acts[act].state) == 0 ? acts[act].done
-                                                                      : acts[act].asks,
+                          .what =
+                              strcmp(state, acts[act].state) == 0 ? acts[act].done : acts[act].asks,
                           .region = PQgetvalue(result->res, 0, C_REGION),
                           .number = r->values[F_LINK_NUMBER].s.text,
                           .s = r->values[F_LINK_ID].s.text,

@@ -43,9 +43,9 @@ static yajl_val read_texts(const char *web, enum lang lang)
 
 struct pages *pages_load(const char *web)
 {
-    static const char *const names[PAGE_COUNT] = { [PAGE_FORM] = "form",
-                                                   [PAGE_TRACK] = "track",
-                                                   [PAGE_NOTICE] = "notice" };
+    static const char *const names[PAGE_COUNT] = {
+        [PAGE_FORM] = "form", [PAGE_TRACK] = "track", [PAGE_NOTICE] = "notice"
+    };
     static struct pages pages; /* a process has one set of them */
     struct pages *p = &pages;
     char dir[512], why[256];
@@ -105,8 +105,7 @@ struct str page_string(struct request *r, struct str s)
 
 struct str page_common(struct request *r)
 {
-    return arena_printf(r->arena,
-                        "\"lang\":\"%s\",\"lang_ru\":%s,\"lang_en\":%s,\"notices\":%s",
+    return arena_printf(r->arena, "\"lang\":\"%s\",\"lang_ru\":%s,\"lang_en\":%s,\"notices\":%s",
                         language_tag(r->lang), r->lang == LANG_RU ? "true" : "false",
                         r->lang == LANG_EN ? "true" : "false",
                         intake_of(r)->notices ? "true" : "false");

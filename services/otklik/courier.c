@@ -62,8 +62,9 @@ const struct command command_courier_failed = {
     .name = "courier failed",
     .arguments = "",
     .summary = "Notices that could not be delivered, and why",
-    .details = "A line each: appeal, number of its event, whom it is for, attempts, when the last one "
-               "was, why. Tabs between. Addresses are not shown.",
+    .details =
+        "A line each: appeal, number of its event, whom it is for, attempts, when the last one "
+        "was, why. Tabs between. Addresses are not shown.",
     .options =
         (const struct option_row[]){
             { .name = "region",
@@ -92,8 +93,9 @@ const struct command command_courier_retry = {
     .name = "courier retry",
     .arguments = "",
     .summary = "Tries again what could not be delivered",
-    .details = "Once the cause is mended: an address, a token, the mail server. What was delivered is "
-               "not sent again.",
+    .details =
+        "Once the cause is mended: an address, a token, the mail server. What was delivered is "
+        "not sent again.",
     .options =
         (const struct option_row[]){
             { .name = "region",

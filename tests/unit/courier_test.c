@@ -1,4 +1,5 @@
-/* What a notice says, and the letter it becomes: long names, hostile names, limits of lines and of messages. */
+/* What a notice says, and the letter it becomes: long names, hostile names, limits of lines and of
+ * messages. */
 // sources: services/courier/letter.c services/courier/notice.c services/common/notice_key.c services/common/ids.c services/common/arena.c services/common/log.c services/common/json.c services/common/language.c
 // libs: -lyajl -lcrypto -luuid
 #include <setjmp.h>
@@ -48,7 +49,17 @@ static struct letter good_letter(void)
  * no others. */
 static void check_form(struct str s)
 {
-    static const char *const names[] = { "From", "To", "Subject", "Date", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post", "Auto-Submitted", "Content-Language", "MIME-Version", "Content-Type" };
+    static const char *const names[] = { "From",
+                                         "To",
+                                         "Subject",
+                                         "Date",
+                                         "Message-ID",
+                                         "List-Unsubscribe",
+                                         "List-Unsubscribe-Post",
+                                         "Auto-Submitted",
+                                         "Content-Language",
+                                         "MIME-Version",
+                                         "Content-Type" };
     size_t seen = 0, line = 0;
     int head = 1;
     for (size_t i = 0; i < s.n; i++) {
@@ -120,8 +131,8 @@ static void long_cyrillic_names_are_folded_between_characters(void **state)
     (void)state;
     for (size_t n = 1; n < 300; n++) {
         char name[700] = "";
-        for (size_t i = 0; i < n; i++) {
-            strcat(name, i % 7 == 0 ? "x" : "Щ");
+        for (size_t i = 0, at = 0; i < n; i++) {
+            at += (size_t)snprintf(name + at, sizeof name - at, "%s", i % 7 == 0 ? "x" : "Щ");
         }
         struct letter l = good_letter();
         l.subject = str_of(name);
@@ -151,7 +162,21 @@ static void nothing_written_becomes_a_header(void **state)
 static void hostile_addresses_are_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = { "", "anna", "@mail.example", "anna@", "a@b@c.example", "a b@mail.example", "a@mail.example\r\nRCPT TO:<x@y.example>", "a@mail.example>", "<a@mail.example", "a,b@mail.example", "a;b@mail.example", "\"a\"@mail.example", "a@mail.example\n", "а@mail.example", "a\x7f@mail.example" };
+    static const char *const bad[] = { "",
+                                       "anna",
+                                       "@mail.example",
+                                       "anna@",
+                                       "a@b@c.example",
+                                       "a b@mail.example",
+                                       "a@mail.example\r\nRCPT TO:<x@y.example>",
+                                       "a@mail.example>",
+                                       "<a@mail.example",
+                                       "a,b@mail.example",
+                                       "a;b@mail.example",
+                                       "\"a\"@mail.example",
+                                       "a@mail.example\n",
+                                       "а@mail.example",
+                                       "a\x7f@mail.example" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct letter to = good_letter(), from = good_letter();
         to.to = from.from = str_of(bad[i]);
@@ -233,10 +258,12 @@ static size_t characters(struct str s)
 static void a_message_is_cut_between_words_and_keeps_its_link(void **state)
 {
     (void)state;
-    char *body = malloc(60000);
+    enum { SIZE = 60000 };
+    char *body = malloc(SIZE);
+    assert_non_null(body);
     body[0] = '\0';
     for (size_t i = 0, at = 0; i < 2000; i++) {
-        at += (size_t)sprintf(body + at, "слово%zu ", i);
+        at += (size_t)snprintf(body + at, SIZE - at, "слово%zu ", i);
     }
     struct notice n = some_notice();
     n.body = str_of(body);
@@ -262,7 +289,8 @@ static void keys_tell_subscriptions_apart(void **state)
 {
     (void)state;
     const char *secret = "0123456789abcdef0123456789abcdef";
-    struct str a = STR("01a211fd-ee34-757a-8bea-82763455a983"), b = STR("01a211fd-ee34-757a-8bea-82763455a984");
+    struct str a = STR("01a211fd-ee34-757a-8bea-82763455a983"),
+               b = STR("01a211fd-ee34-757a-8bea-82763455a984");
     char key[NOTICE_KEY + 1], other[NOTICE_KEY + 1], code[20], id[37], again[37];
     assert_int_equal(notice_key(secret, 67, a, key), 0);
     assert_int_equal(strlen(key), NOTICE_KEY);
@@ -291,12 +319,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_letter_has_its_form, setup, teardown),
-        cmocka_unit_test_setup_teardown(long_cyrillic_names_are_folded_between_characters, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_cyrillic_names_are_folded_between_characters, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(nothing_written_becomes_a_header, setup, teardown),
         cmocka_unit_test_setup_teardown(hostile_addresses_are_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(long_bodies_keep_short_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(a_notice_says_what_there_is, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_message_is_cut_between_words_and_keeps_its_link, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_message_is_cut_between_words_and_keeps_its_link, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(keys_tell_subscriptions_apart, setup, teardown),
     };
     if (notice_load("web") != 0) {

@@ -58,7 +58,7 @@ sub note {
 
 sub noted {
     my ($what) = @_;
-    open my $in, '<', "$dir/$what.log" or return;
+    open my $in, '<', "$dir/$what.log" or return wantarray ? () : 0;
     flock $in, LOCK_SH;
     return map { $json->decode($_) } <$in>;
 }
@@ -103,12 +103,13 @@ sub converse {
         }
         elsif ($line =~ /\ADATA/i) {
             $say->('354 go on');
-            my $data = '';
+            my ($data, $whole) = ('', 0);
             while (defined(my $part = line_of($client, \$buffer))) {
-                last if $part eq '.';
+                if ($part eq '.') { $whole = 1; last }
                 $part =~ s/\A\.//;
                 $data .= "$part\r\n";
             }
+            return unless $whole; # who sent it is gone: a server keeps nothing
             my $answer = $how->{data} // '250 queued';
             note('smtp', { %letter, data => $data, at => time }) if $answer =~ /\A2/ || $how->{taken};
             return if $how->{hang_up};
