@@ -36,12 +36,16 @@ enum otk_err {
     OTK_KEY_REUSED,  /* same key, other request */
     OTK_KEY_RUNNING, /* same key, first request not finished */
     OTK_NOT_FOUND,
+    OTK_CLOSED,    /* it is over: nothing may be added */
     OTK_NOT_READY, /* it is there, and not yet fit to be shown */
     OTK_METHOD,    /* path known, method not */
     OTK_MEDIA_TYPE,
     OTK_TOO_LARGE,
     OTK_UNAUTHORIZED,
     OTK_FORBIDDEN,
+    OTK_BLOCKED, /* a moderator has blocked this sender */
+    OTK_QUOTA_ADDRESS,  /* so many letters a day from an address: 429 */
+    OTK_QUOTA_RESIDENT, /* so many letters a day with a contact: 429 */
     OTK_UNAVAILABLE, /* database away or queue full: try again, with Retry-After */
     OTK_FULL,        /* no space left on the database's disk: 507 */
     OTK_INTERNAL,

@@ -45,6 +45,8 @@ static const struct {
 } roles[] = {
     { STR("integrator"), ROLE_INTEGRATOR },
     { STR("staff"), ROLE_STAFF },
+    { STR("moderator"), ROLE_MODERATOR },
+    { STR("registrar"), ROLE_REGISTRAR },
 };
 
 static void take(struct request *r, struct extras *extras, const struct fcgi_param *p)
@@ -168,6 +170,8 @@ enum otk_err exchange_read(struct exchange *x, const struct fcgi_request *from)
         r->method = METHOD_GET;
     } else if (str_eq(extras.method, STR("POST"))) {
         r->method = METHOD_POST;
+    } else if (str_eq(extras.method, STR("DELETE"))) {
+        r->method = METHOD_DELETE;
     }
     /* What goes into the database or the log later must be text. */
     if (bad_text(r->path) || bad_text(r->subject) || bad_text(r->client) || bad_text(r->auth) ||

@@ -9,6 +9,7 @@ struct pages;
 struct forget;
 struct uploads;
 struct hook_queue;
+struct theme_words_cache;
 
 struct intake {
     struct batch *batch;
@@ -18,6 +19,8 @@ struct intake {
     const char
         *url; /* OTKLIK_URL: where the public finds us, without a slash at the end; "" if not set */
     struct hook_queue *hooks;
+    struct theme_words_cache *themes;
+    const char *tiles; /* JSON for maps */
     int notices; /* OTKLIK_NOTICES: a courier sends, so notices may be offered */
     char notice_secret[NOTICE_SECRET + 1]; /* of links in notices; "" without notices */
 };

@@ -2,17 +2,24 @@
 #include <stdlib.h>
 
 #include "attach.h"
+#include "entry.h"
 #include "config.h"
 #include "forget.h"
 #include "hook_queue.h"
 #include "hooks.h"
 #include "intake.h"
 #include "intake_queries.h"
+#include "join.h"
+#include "lanes.h"
 #include "log.h"
+#include "map.h"
 #include "notices.h"
 #include "open311.h"
 #include "pages.h"
+#include "places.h"
 #include "submit.h"
+#include "suggestions.h"
+#include "theme_words.h"
 #include "themes.h"
 #include "track.h"
 #include "upload.h"
@@ -36,6 +43,13 @@ static const struct route routes[] = {
       .files = letter_files,
       .patience_ms = LETTER_PATIENCE_MS,
       .ask = submit_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/desk/appeals",
+      .roles = ENTRY_ROLES,
+      .fields = entry_fields,
+      .files = letter_files,
+      .patience_ms = LETTER_PATIENCE_MS,
+      .ask = entry_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/appeals/{number}",
       .fields = track_fields,
@@ -55,10 +69,20 @@ static const struct route routes[] = {
       .path = "/api/v1/appeals/{number}/notices",
       .fields = notices_fields,
       .ask = notices_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/appeals/{number}/join",
+      .fields = join_fields,
+      .ask = join_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/themes",
       .fields = form_query_fields,
       .ask = themes_ask },
+    { .method = METHOD_GET, .path = "/api/v1/places", .fields = places_fields, .ask = places_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/suggestions",
+      .fields = suggestions_fields,
+      .ask = suggestions_ask },
+    { .method = METHOD_GET, .path = "/api/v1/map", .fields = form_query_fields, .ask = map_ask },
     { .method = METHOD_GET, .path = "/", .ask = form_show, .late = form_late },
     { .method = METHOD_POST,
       .path = "/",
@@ -68,6 +92,13 @@ static const struct route routes[] = {
       .ask = form_take,
       .invalid = form_invalid,
       .late = form_late },
+    { .method = METHOD_GET, .path = "/desk/entry", .ask = entry_show, .late = entry_page_late },
+    { .method = METHOD_POST,
+      .path = "/desk/entry",
+      .fields = entry_page_fields,
+      .ask = entry_page_take,
+      .invalid = entry_page_invalid,
+      .late = entry_page_late },
     { .method = METHOD_GET,
       .path = "/track",
       .fields = track_page_fields,
@@ -97,8 +128,14 @@ static const struct route routes[] = {
     { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
     { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
     { .method = METHOD_GET, .path = "/open311/v2/requests.{format}", .ask = open311_requests },
-    { .method = METHOD_POST, .path = "/open311/v2/requests.{format}", .ask = open311_take },
+    { .method = METHOD_POST,
+      .path = "/open311/v2/requests.{format}",
+      .files = open311_files,
+      .patience_ms = FILES_PATIENCE_MS,
+      .ask = open311_take,
+      .invalid = open311_invalid },
     { .method = METHOD_GET, .path = "/open311/v2/requests/{id}", .ask = open311_request },
+    { .method = METHOD_GET, .path = "/open311/v2/media/{number}/{id}", .ask = media_ask },
     { .method = METHOD_GET, .path = "/open311/v2/tokens/{token}", .ask = open311_token },
     { .method = METHOD_GET,
       .path = "/open311/v2/servicerequestupdates.{format}",
@@ -123,11 +160,13 @@ static int start(struct service *s)
         (notices && notice_secret_read(intake.notice_secret) != 0)) {
         return -1;
     }
+    lanes_open(s->db, (int)writers);
     intake.notices = (int)notices;
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);
-    if (intake.forget == NULL || intake.hooks == NULL) {
+    intake.themes = theme_words_open(s);
+    if (intake.forget == NULL || intake.hooks == NULL || intake.themes == NULL) {
         log_write(LOG_ERROR, STR(""), "memory is out at the start");
         return -1;
     }
@@ -136,7 +175,8 @@ static int start(struct service *s)
     intake.pages = pages_load(getenv("OTKLIK_WEB"));
     intake.uploads =
         uploads_open(s->loop, getenv("OTKLIK_FILES"), (int64_t)file_mb * MEGABYTE, UPLOADS_MAX);
-    if (intake.pages == NULL || intake.uploads == NULL) {
+    intake.tiles = map_tiles();
+    if (intake.pages == NULL || intake.uploads == NULL || intake.tiles == NULL) {
         return -1;
     }
     s->state = &intake;

@@ -43,9 +43,10 @@ static yajl_val read_texts(const char *web, enum lang lang)
 
 struct pages *pages_load(const char *web)
 {
-    static const char *const names[PAGE_COUNT] = {
-        [PAGE_FORM] = "form", [PAGE_TRACK] = "track", [PAGE_NOTICE] = "notice"
-    };
+    static const char *const names[PAGE_COUNT] = { [PAGE_FORM] = "form",
+                                                   [PAGE_TRACK] = "track",
+                                                   [PAGE_ENTRY] = "entry",
+                                                   [PAGE_NOTICE] = "notice" };
     static struct pages pages; /* a process has one set of them */
     struct pages *p = &pages;
     char dir[512], why[256];

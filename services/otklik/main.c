@@ -6,12 +6,19 @@
 #include "commands.h"
 
 static const struct command *const commands[] = {
-    &command_migrate,          &command_demo_load,
-    &command_import_accounts,  &command_import_boundaries,
-    &command_import_catalogue, &command_replay,
-    &command_keys_add,         &command_keys_list,
-    &command_keys_remove,      &command_audit,
-    &command_files_sweep,      &command_courier_failed,
+    &command_migrate,
+    &command_demo_load,
+    &command_import_accounts,
+    &command_import_boundaries,
+    &command_import_catalogue,
+    &command_import_places,
+    &command_replay,
+    &command_keys_add,
+    &command_keys_list,
+    &command_keys_remove,
+    &command_audit,
+    &command_files_sweep,
+    &command_courier_failed,
     &command_courier_retry,
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
