@@ -97,6 +97,8 @@ $(foreach p,$(PROGRAMS),$(eval $(call program_rules,$p)))
 # It writes key files: what a network is, the edge says.
 $(call program_file,otklik): $(call objects,ngx_module/networks.c)
 $(call program_file,otklik): PROGRAM_LIBS = -lcurl -lz
+# It speaks to mail servers and networks.
+$(call program_file,courier): PROGRAM_LIBS = -lcurl
 
 # It reads pictures: with the libraries for that, and none of the others. Their headers are not ours to mend.
 VIPS_INCLUDES = $(shell pkg-config --cflags-only-I vips | sed 's/-I/-isystem /g')

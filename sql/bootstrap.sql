@@ -4,7 +4,8 @@
 
 select format('create role %I login', name)
 from unnest(
-    array['otklik_owner', 'otklik_admin', 'otklik_intake', 'otklik_routing', 'otklik_reporting', 'otklik_pictures']
+    array['otklik_owner', 'otklik_admin', 'otklik_intake', 'otklik_routing', 'otklik_reporting', 'otklik_pictures',
+          'otklik_courier']
 ) as wanted (name)
 where not exists (select from pg_roles where rolname = wanted.name)
 \gexec
@@ -17,18 +18,20 @@ where not exists (select from pg_database where datname = 'otklik')
 alter database otklik set search_path = otklik, public;
 alter database otklik set timezone = 'UTC';
 revoke all on database otklik from public;
-grant connect on database otklik to otklik_admin, otklik_intake, otklik_routing, otklik_reporting, otklik_pictures;
+grant connect on database otklik to otklik_admin, otklik_intake, otklik_routing, otklik_reporting, otklik_pictures, otklik_courier;
 
 -- No statement of a service may outlive the patience of nginx (fastcgi_read_timeout 5s).
 alter role otklik_intake in database otklik set statement_timeout = '4s';
 alter role otklik_routing in database otklik set statement_timeout = '4s';
 alter role otklik_reporting in database otklik set statement_timeout = '4s';
 alter role otklik_pictures in database otklik set statement_timeout = '4s';
+alter role otklik_courier in database otklik set statement_timeout = '4s';
 -- A stopped process must not hold its locks: others would wait for its outbox rows.
 alter role otklik_intake in database otklik set idle_in_transaction_session_timeout = '10s';
 alter role otklik_routing in database otklik set idle_in_transaction_session_timeout = '10s';
 alter role otklik_reporting in database otklik set idle_in_transaction_session_timeout = '10s';
 alter role otklik_pictures in database otklik set idle_in_transaction_session_timeout = '10s';
+alter role otklik_courier in database otklik set idle_in_transaction_session_timeout = '10s';
 -- st_covers has a high planner cost, which would make the compiler start: 75 ms for a statement of 5. Planning the statement that routes
 -- costs as much as running it; services/routing/queue.c says when to plan anew.
 alter role otklik_routing in database otklik set jit = off;

@@ -70,23 +70,28 @@ int uuid7(char out[37], int64_t *at_us)
 /* Crockford's base 32: no I, L, O, U. */
 static const char letters[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-int access_code(char out[20])
+void access_code_of(const unsigned char bits[10], char out[20])
 {
-    unsigned char bits[10];
-    if (random_bytes(bits, sizeof bits) != 0) {
-        return -1;
-    }
+    enum { BYTES = 10 };
     size_t n = 0;
     for (size_t i = 0; i < CODE_LETTERS; i++) {
         if (i > 0 && i % 4 == 0) {
             out[n++] = '-';
         }
         size_t at = i * 5; /* first bit of this letter */
-        unsigned two =
-            (unsigned)bits[at / 8] << 8 | (at / 8 + 1 < sizeof bits ? bits[at / 8 + 1] : 0);
+        unsigned two = (unsigned)bits[at / 8] << 8 | (at / 8 + 1 < BYTES ? bits[at / 8 + 1] : 0);
         out[n++] = letters[two >> (11 - at % 8) & 31];
     }
     out[n] = '\0';
+}
+
+int access_code(char out[20])
+{
+    unsigned char bits[10];
+    if (random_bytes(bits, sizeof bits) != 0) {
+        return -1;
+    }
+    access_code_of(bits, out);
     OPENSSL_cleanse(bits, sizeof bits);
     return 0;
 }

@@ -12,6 +12,8 @@ int uuid7(char out[37], int64_t *at_us) __attribute__((warn_unused_result));
 /* An access code of 80 random bits as XXXX-XXXX-XXXX-XXXX in Crockford's base 32, NUL-terminated.
  * -1 as above. */
 int access_code(char out[20]) __attribute__((warn_unused_result));
+/* The same of bits that the caller has. */
+void access_code_of(const unsigned char bits[10], char out[20]);
 /* SHA-256 of a code in canonical form (upper case, no dashes or blanks; O→0, I and L→1) as "\x…"
  * for a bytea parameter. -1 when CODE is not of the form. */
 int access_code_digest(struct str code, char out[67]);

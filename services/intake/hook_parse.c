@@ -139,8 +139,8 @@ static const struct member telegram_members[] = {
 };
 
 static const struct member ok_members[] = {
-    { "webhookType", S_TYPE },  { "timestamp", S_TIME }, { "message.mid", S_MID },
-    { "message.text", S_TEXT }, { NULL, SLOTS },
+    { "webhookType", S_TYPE },  { "timestamp", S_TIME },         { "message.mid", S_MID },
+    { "message.text", S_TEXT }, { "recipient.chat_id", S_PEER }, { NULL, SLOTS },
 };
 
 static const struct member max_members[] = {
@@ -149,6 +149,7 @@ static const struct member max_members[] = {
     { "message_id", S_MID },
     { "message.body.mid", S_MID },
     { "message.body.text", S_TEXT },
+    { "message.recipient.chat_id", S_PEER },
     { "message.sender.is_bot", S_BOT },
     { NULL, SLOTS },
 };
@@ -660,8 +661,9 @@ enum otk_err hook_parse(struct arena *a, enum hook_network network, struct str b
                         struct hook *out)
 {
     struct reader *r = arena_zero(a, sizeof *r);
-    *out =
-        (struct hook){ .type = STR(""), .event_id = STR(""), .address = STR(""), .text = STR("") };
+    *out = (struct hook){
+        .type = STR(""), .event_id = STR(""), .address = STR(""), .talk = STR(""), .text = STR("")
+    };
     if (r == NULL) {
         return OTK_INTERNAL;
     }
@@ -692,6 +694,10 @@ enum otk_err hook_parse(struct arena *a, enum hook_network network, struct str b
         out->error = STR("an id of the message is missing or too long");
     }
     out->address = out->address.n > 0 ? tidy(out->address) : STR("");
+    if ((network == HOOK_OK || network == HOOK_MAX) && given(r, S_PEER) &&
+        text_of(r, S_PEER).n < ADDRESS_MAX) {
+        out->talk = tidy(text_of(r, S_PEER));
+    }
     if (put_event_id(a, body, out) != 0 || r->no_memory) {
         return OTK_INTERNAL;
     }

@@ -26,9 +26,11 @@ struct hook {
     struct str type;     /* as the network calls it */
     struct str event_id; /* the same for repeats of an event; never empty */
     struct str address; /* of the message within its network, ids as decimal text; empty: of none */
-    struct str text;    /* valid UTF-8, no control characters but \n and \t, no blanks around */
-    struct str secret;  /* VK; .p NULL: none */
-    int64_t page;       /* VK: group_id; 0: none */
+    struct str
+        talk; /* OK, MAX: the chat it stands in, which the address does not say; empty: none */
+    struct str text;   /* valid UTF-8, no control characters but \n and \t, no blanks around */
+    struct str secret; /* VK; .p NULL: none */
+    int64_t page;      /* VK: group_id; 0: none */
     int has_point;
     double lat, lon;  /* degrees, WGS 84 */
     struct str error; /* OTK_MALFORMED, OTK_INVALID: what is wrong, in English, for the staff */

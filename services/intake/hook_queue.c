@@ -71,6 +71,7 @@ enum array {
     A_AGAIN,
     A_ADDRESS,
     A_TEXT,
+    A_TALK,
     ARRAYS
 };
 
@@ -248,6 +249,7 @@ static void add_item(struct hook_queue *q, const struct item *item)
     add_text(&q->arrays[A_AGAIN], str_of(again));
     add_text(&q->arrays[A_ADDRESS], item->address);
     add_text(&q->arrays[A_TEXT], item->fate == FATE_NOT_AN_APPEAL ? item->hook.text : STR(""));
+    add_text(&q->arrays[A_TALK], item->address.n > 0 ? item->hook.talk : STR(""));
 }
 
 static void finish(struct hook_queue *q)

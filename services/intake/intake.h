@@ -3,6 +3,7 @@
 #define INTAKE_H
 
 #include "batch.h"
+#include "notice_key.h"
 
 struct pages;
 struct forget;
@@ -20,6 +21,8 @@ struct intake {
     struct hook_queue *hooks;
     struct theme_words_cache *themes;
     const char *tiles; /* JSON for maps */
+    int notices; /* OTKLIK_NOTICES: a courier sends, so notices may be offered */
+    char notice_secret[NOTICE_SECRET + 1]; /* of links in notices; "" without notices */
 };
 
 static inline struct intake *intake_of(const struct request *r)

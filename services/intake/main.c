@@ -13,6 +13,7 @@
 #include "lanes.h"
 #include "log.h"
 #include "map.h"
+#include "notices.h"
 #include "open311.h"
 #include "pages.h"
 #include "places.h"
@@ -65,6 +66,10 @@ static const struct route routes[] = {
       .fields = attachment_fields,
       .ask = attachment_ask },
     { .method = METHOD_POST,
+      .path = "/api/v1/appeals/{number}/notices",
+      .fields = notices_fields,
+      .ask = notices_ask },
+    { .method = METHOD_POST,
       .path = "/api/v1/appeals/{number}/join",
       .fields = join_fields,
       .ask = join_ask },
@@ -100,6 +105,25 @@ static const struct route routes[] = {
       .ask = track_show,
       .invalid = track_invalid,
       .late = track_late },
+    { .method = METHOD_POST,
+      .path = "/notices",
+      .fields = notices_form_fields,
+      .ask = notices_take,
+      .invalid = notices_invalid,
+      .late = notices_late },
+    { .method = METHOD_GET,
+      .path = "/notices/{act}",
+      .fields = notice_link_fields,
+      .ask = notice_show,
+      .invalid = notices_invalid,
+      .late = notices_late },
+    { .method = METHOD_POST,
+      .path = "/notices/{act}",
+      .fields = notice_link_fields,
+      .from_query = 1,
+      .ask = notice_do,
+      .invalid = notices_invalid,
+      .late = notices_late },
     { .method = METHOD_GET, .path = "/open311/discovery.{format}", .ask = open311_discovery },
     { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
     { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
@@ -127,14 +151,17 @@ static const struct route routes[] = {
 static int start(struct service *s)
 {
     static struct intake intake;
-    long slot, writers, keep_days, file_mb;
+    long slot, writers, keep_days, file_mb, notices;
     if (config_number("OTKLIK_SLOT", 0, SLOT_END - db_connections(s->db), 0, &slot) != 0 ||
         config_number("OTKLIK_WRITERS", 1, db_connections(s->db), 1, &writers) != 0 ||
         config_number("OTKLIK_HOOK_DAYS", 1, 3650, 30, &keep_days) != 0 ||
-        config_number("OTKLIK_FILE_MB", 1, 1024, 20, &file_mb) != 0) {
+        config_number("OTKLIK_FILE_MB", 1, 1024, 20, &file_mb) != 0 ||
+        config_number("OTKLIK_NOTICES", 0, 1, 0, &notices) != 0 ||
+        (notices && notice_secret_read(intake.notice_secret) != 0)) {
         return -1;
     }
     lanes_open(s->db, (int)writers);
+    intake.notices = (int)notices;
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);

@@ -5,7 +5,7 @@
 #include "pages.h"
 #include "template.h"
 
-enum page { PAGE_FORM, PAGE_TRACK, PAGE_ENTRY, PAGE_COUNT };
+enum page { PAGE_FORM, PAGE_TRACK, PAGE_ENTRY, PAGE_NOTICE, PAGE_COUNT };
 
 /* Answers with the page drawn from CONTEXT, a JSON object (NUL-terminated; .p NULL when memory ran
  * out while it was made). */
@@ -14,7 +14,8 @@ void page_draw(struct request *r, enum page page, int status, struct str context
 struct str page_html(struct request *r, enum page page, struct str context);
 /* S as JSON, null for no string; NUL-terminated like all below; .p NULL when memory is out. */
 struct str page_string(struct request *r, struct str s);
-/* Members every context has: lang, lang_ru, lang_en. */
+/* Members every context has: lang, lang_ru, lang_en, notices (they are sent, so they are offered).
+ */
 struct str page_common(struct request *r);
 /* {"title", "detail"} of an error; adds Retry-After to the reply. */
 struct str page_problem(struct request *r, enum otk_err err, struct str detail);

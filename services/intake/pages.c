@@ -43,9 +43,10 @@ static yajl_val read_texts(const char *web, enum lang lang)
 
 struct pages *pages_load(const char *web)
 {
-    static const char *const names[PAGE_COUNT] = {
-        [PAGE_FORM] = "form", [PAGE_TRACK] = "track", [PAGE_ENTRY] = "entry"
-    };
+    static const char *const names[PAGE_COUNT] = { [PAGE_FORM] = "form",
+                                                   [PAGE_TRACK] = "track",
+                                                   [PAGE_ENTRY] = "entry",
+                                                   [PAGE_NOTICE] = "notice" };
     static struct pages pages; /* a process has one set of them */
     struct pages *p = &pages;
     char dir[512], why[256];
@@ -105,9 +106,10 @@ struct str page_string(struct request *r, struct str s)
 
 struct str page_common(struct request *r)
 {
-    return arena_printf(r->arena, "\"lang\":\"%s\",\"lang_ru\":%s,\"lang_en\":%s",
+    return arena_printf(r->arena, "\"lang\":\"%s\",\"lang_ru\":%s,\"lang_en\":%s,\"notices\":%s",
                         language_tag(r->lang), r->lang == LANG_RU ? "true" : "false",
-                        r->lang == LANG_EN ? "true" : "false");
+                        r->lang == LANG_EN ? "true" : "false",
+                        intake_of(r)->notices ? "true" : "false");
 }
 
 struct str page_problem(struct request *r, enum otk_err err, struct str detail)

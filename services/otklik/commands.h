@@ -16,5 +16,7 @@ extern const struct command command_keys_list;
 extern const struct command command_keys_remove;
 extern const struct command command_audit;
 extern const struct command command_files_sweep;
+extern const struct command command_courier_failed;
+extern const struct command command_courier_retry;
 
 #endif

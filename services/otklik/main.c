@@ -18,6 +18,8 @@ static const struct command *const commands[] = {
     &command_keys_remove,
     &command_audit,
     &command_files_sweep,
+    &command_courier_failed,
+    &command_courier_retry,
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 

@@ -56,8 +56,9 @@ sub send_to {
         $o{content} //= pdf();
     } elsif ($o->{method} eq 'POST') {
         $headers->{'Content-Type'} = 'application/json';
+        my $example = $o->{operation}{requestBody}{content}{'application/json'}{example};
         $o{content} //= $id eq 'joinAppeal' ? '{}' : $id eq 'suggestForDraft' ? '{"text":"Фонарь","point":{"lat":57,"lon":61}}'
-            : '{"text":"Проверка описания"}';
+            : $example ? as_json($example) : '{"text":"Проверка описания"}';
         utf8::encode($o{content}) if utf8::is_utf8($o{content});
     }
     return request(delete $o{method} // $o->{method}, (delete $o{path}) // $path, %o, headers => { %$headers, %{ $o{headers} // {} } });
@@ -188,6 +189,21 @@ subtest 'answers follow their links' => sub {
     holds('findPlaces', 422, send_to('findPlaces', path => '/api/v1/places'), 'no place at all');
 };
 
+subtest 'notices' => sub {
+    my $letter = appeal({}, key => $ENV{OTKLIK_API_KEY});
+    my $ask = sub {
+        my ($content, $type) = @_;
+        return send_to('askForNotices', values => $letter, content => $content, headers => { 'Content-Type' => $type // 'application/json' }, key => $ENV{OTKLIK_API_KEY});
+    };
+    my %good = (code => $letter->{code}, email => 'anna@mail.example', consent => '2026-11-01');
+    holds('askForNotices', 202, $ask->(as_json(\%good)), 'the address is asked');
+    holds('askForNotices', 422, $ask->(as_json({ %good, email => 'anna' })), 'no address');
+    holds('askForNotices', 404, send_to('askForNotices', key => $ENV{OTKLIK_API_KEY}), 'the letter of the example');
+    holds('askForNotices', 400, $ask->('{'), 'half of a body');
+    holds('askForNotices', 415, $ask->('x', 'text/plain'), 'words');
+    holds('askForNotices', 413, $ask->('x' x 3_000_000), 'too large');
+};
+
 subtest 'files' => sub {
     my $letter = appeal({}, key => $ENV{OTKLIK_API_KEY});
     my @files = map { [file => picture($_, 40, 30), "a.$_"] } qw(jpg png webp heic);
@@ -264,7 +280,7 @@ subtest 'keys of other kinds' => sub {
         return $key;
     };
     my $slow = $add->('--subject', 'openapi-slow', '--rate', '1r/m', '--burst', 1);
-    for my $id (qw(askChallenge attachFiles findPlaces joinAppeal listThemes showAttachment showMap submitAppeal suggestForDraft trackAppeal)) {
+    for my $id (qw(askChallenge askForNotices attachFiles findPlaces joinAppeal listThemes showAttachment showMap submitAppeal suggestForDraft trackAppeal)) {
         my $refused = wait_for(sub { my $a = send_to($id, key => $slow); $a->{status} == 429 && $a }, 10, 'the limit of a key');
         holds($id, 429, $refused, 'more than its key may');
     }
@@ -298,7 +314,7 @@ subtest 'too many questions' => sub {
 };
 
 subtest 'when things break' => sub {
-    my %service = (attachFiles => 'intake', showAttachment => 'intake', submitAppeal => 'intake', trackAppeal => 'intake', listThemes => 'intake', summarizeAppeals => 'reporting',
+    my %service = (askForNotices => 'intake', attachFiles => 'intake', showAttachment => 'intake', submitAppeal => 'intake', trackAppeal => 'intake', listThemes => 'intake', summarizeAppeals => 'reporting',
         findPlaces => 'intake', joinAppeal => 'intake', showMap => 'intake', suggestForDraft => 'intake');
     my @ids = sort keys %service;
     my $ready = sub { my ($service) = @_; wait_for(sub { internal("/$service/health/ready")->{status} == 200 }, 30, "$service to be ready") };
@@ -312,7 +328,7 @@ subtest 'when things break' => sub {
     holds($_, 503, send_to($_, key => key_for($_)), 'the database is away') for @ids;
     sv('up', 'postgres');
     $ready->($_) for qw(intake reporting);
-    holds($_, $_ =~ /\A(?:trackAppeal|attachFiles|showAttachment|joinAppeal)\z/ ? 404 : $_ eq 'submitAppeal' ? 201 : 200, send_to($_, key => key_for($_)), 'and is back') for @ids;
+    holds($_, $_ =~ /\A(?:trackAppeal|askForNotices|attachFiles|showAttachment|joinAppeal)\z/ ? 404 : $_ eq 'submitAppeal' ? 201 : 200, send_to($_, key => key_for($_)), 'and is back') for @ids;
 
     sv('down', $_) for qw(intake reporting);
     holds($_, 502, send_to($_, key => key_for($_)), 'the service is away') for @ids;

@@ -9,9 +9,9 @@ use Otklik::Test;
 my $dir = test_dir();
 my %healthy = (
     nginx => '/health/live', intake => '/intake/health/ready', routing => '/routing/health/ready', reporting => '/reporting/health/ready',
-    pictures => '/pictures/health/ready',
+    pictures => '/pictures/health/ready', courier => '/courier/health/ready',
 );
-for my $service (qw(intake routing reporting pictures nginx)) {
+for my $service (qw(intake routing reporting pictures courier nginx)) {
     my $old = kill_service($service);
     my $from = time;
     wait_for(sub { (service_pid($service) // $old) != $old && internal($healthy{$service})->{status} == 200 }, 5, $service);
@@ -25,7 +25,7 @@ ok 1, sprintf 'PostgreSQL serves again %.2f s after its death', time - $from;
 
 my ($port) = $ENV{OTKLIK_URL} =~ /:(\d+)$/;
 my $keys = slurp("$dir/etc/keys");
-my %pid = map { $_ => service_pid($_) } qw(nginx intake routing reporting pictures postgres);
+my %pid = map { $_ => service_pid($_) } qw(nginx intake routing reporting pictures courier postgres);
 $from = time;
 my $said = do {
     local $ENV{OTKLIK_ANON_RATE} = '1000r/s';

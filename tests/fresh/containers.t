@@ -8,17 +8,17 @@ use Test::More;
 
 my $dockerfile = slurp('docker/Dockerfile');
 my %stage = map { /\A\S+ AS (\S+)/ ? ($1 => $_) : () } split /^FROM /m, $dockerfile;
-for my $role (qw(edge service pictures worker)) {
+for my $role (qw(edge service pictures courier worker)) {
     ok $stage{$role}, "there is an image for $role" or next;
     like $stage{$role}, qr/^USER otklik$/m, "$role does not run as root";
     like $stage{$role}, qr{scripts/packages $role\b}, "$role is installed by the script that make fresh proves";
     ok -f "packages/$role.txt", "packages/$role.txt is there";
 }
-like $stage{$_}, qr/^HEALTHCHECK/m, "$_ has a health check" for qw(edge service pictures);
+like $stage{$_}, qr/^HEALTHCHECK/m, "$_ has a health check" for qw(edge service pictures courier);
 for my $source ($dockerfile =~ /^COPY (?!--from)(.+) \S+$/mg) { ok -e $_, "$_ can be copied" for split ' ', $source }
 
 my $settings = `docker/settings`;
-is scalar(my @lines = $settings =~ /^[A-Z_]+_PASSWORD=[A-Za-z0-9]{24,}$/mg), 7, 'seven new passwords';
+is scalar(my @lines = $settings =~ /^[A-Z_]+_PASSWORD=[A-Za-z0-9]{24,}$/mg), 8, 'eight new passwords';
 
 SKIP: {
     my ($client) = grep { system("$_ version >/dev/null 2>&1") == 0 } 'docker compose', 'docker-compose';

@@ -9,7 +9,7 @@ use Test::More;
 my $root = tempdir(CLEANUP => 1);
 is system('scripts/install-tree', $ENV{OTKLIK_BUILD}, $root, '/usr/local'), 0, 'the tree is laid';
 
-for my $file (qw(bin/otklik lib/otklik/otklik-intake lib/otklik/otklik-routing lib/otklik/otklik-reporting lib/otklik/otklik-pictures
+for my $file (qw(bin/otklik lib/otklik/otklik-intake lib/otklik/otklik-routing lib/otklik/otklik-reporting lib/otklik/otklik-pictures lib/otklik/otklik-courier
     lib/otklik/otklik-recoder)) {
     ok -x "$root/usr/local/$file", "$file can be run";
 }
@@ -26,7 +26,7 @@ find(sub { push @open, $File::Find::name if !-l $_ && (stat $_)[2] & 022 }, $roo
 is "@open", '', 'nobody but the owner may write to it';
 
 my $units = "$root/lib/systemd/system";
-for my $name (qw(intake routing reporting pictures)) {
+for my $name (qw(intake routing reporting pictures courier)) {
     ok -f "$units/otklik-$name.$_", "otklik-$name.$_ is there" for qw(service socket);
     my $text = slurp("$units/otklik-$name.service");
     like $text, qr{^ExecStart=/usr/local/lib/otklik/otklik-$name$}m, "otklik-$name.service starts the installed program";

@@ -8,6 +8,7 @@ my $build = $ENV{OTKLIK_BUILD};
 my %programs = (
     service => [map { "$build/bin/otklik-$_" } qw(intake routing reporting)],
     pictures => [map { "$build/bin/otklik-$_" } qw(pictures recoder)],
+    courier => ["$build/bin/otklik-courier"],
     worker  => ["$build/bin/otklik"],
     edge    => ["$build/ngx_module/ngx_http_appeal_module.so"],
 );

@@ -1,7 +1,7 @@
 -- Each program may do what its work needs and nothing else: the whole table of privileges, then the same by trying.
 begin;
 
-select plan(93);
+select plan(101);
 
 -- What STATEMENT comes to when ROLE runs it: 'ok' or an SQLSTATE. Leaves nothing behind.
 create function pg_temp.try_as(who name, statement text) returns text
@@ -17,7 +17,7 @@ end $$;
 
 create temp table program (name name primary key);
 insert into program (name)
-values ('otklik_admin'), ('otklik_intake'), ('otklik_pictures'), ('otklik_reporting'), ('otklik_routing');
+values ('otklik_admin'), ('otklik_courier'), ('otklik_intake'), ('otklik_pictures'), ('otklik_reporting'), ('otklik_routing');
 
 -- ---- the roles themselves
 
@@ -82,6 +82,11 @@ from (
         ('otklik_admin', '{theme_attribute}', '{select,insert,update,delete}'),
         ('otklik_intake', '{region,municipality,body,theme,theme_attribute,deadline_rule}', '{select}'),
         ('otklik_admin', '{channel_account}', '{select,insert,update,delete}'),
+        ('otklik_admin', '{delivery}', '{select}'),
+        ('otklik_courier', '{region,body,appeal,appeal_event,hook_message,channel_account,subscription}', '{select}'),
+        ('otklik_courier', '{outbox}', '{select,update,delete}'),
+        ('otklik_courier', '{delivery}', '{select,insert}'),
+        ('otklik_courier', '{contact_look}', '{insert}'),
         ('otklik_intake', '{appeal,appeal_event,attachment}', '{select,insert}'),
         ('otklik_intake', '{contact,consent,outbox,subscription,joiner_contact}', '{insert}'),
         ('otklik_intake', '{joiner}', '{select,insert}'),
@@ -153,6 +158,9 @@ select set_eq(
                     '{status,theme_id,theme_source,municipality_id,body_id,deadline_rule_id,first_due_at,final_due_at,due_detail,
                     routed_at,last_seq,last_hash,hold}'
                 ),
+                ('otklik_admin', 'delivery', '{state,attempts,not_before}'),
+                ('otklik_courier', 'delivery', '{state,attempts,not_before,error,sent_at}'),
+                ('otklik_intake', 'subscription', '{region_id,appeal_id,id,state,author,code_digest,changed_at}'),
                 ('otklik_routing', 'sender_block', '{lifted_by,lifted_at}'),
                 ('otklik_intake', 'appeal', '{attachments,joined,last_seq,last_hash,notify}'),
                 (
@@ -186,6 +194,10 @@ select set_eq(
             'dictionary_id'::name as relation
         union all
         select
+            'otklik_courier',
+            'contact_look_id'
+        union all
+        select
             'otklik_intake',
             'outbox_id'
         union all
@@ -198,7 +210,7 @@ select set_eq(
             format('appeal_serial_%s', id)
         from region
     $$,
-    'sequences: intake numbers appeals of every region, intake and routing what follows, the administrator dictionaries'
+    'sequences: intake numbers appeals of every region, intake and routing what follows, the courier its looks, the administrator dictionaries'
 );
 select is_empty(
     $$
@@ -349,6 +361,13 @@ from (
         ('otklik_pictures', 'select count(*) from appeal', '42501', 'pictures cannot see an appeal'),
         ('otklik_pictures', 'select count(*) from appeal_event', '42501', 'pictures cannot see an event'),
         ('otklik_pictures', 'select count(*) from contact', '42501', 'pictures cannot see a contact'),
+        ('otklik_courier', 'select address from subscription where region_id = 90', 'ok', 'the courier reads addresses of who wants notices'),
+        ('otklik_courier', 'select count(*) from contact', '42501', 'the courier cannot see a contact that nobody gave for notices'),
+        ('otklik_courier', 'delete from contact_look', '42501', 'the courier cannot delete who looked'),
+        ('otklik_courier', $$update appeal set text = ''$$, '42501', 'the courier cannot change an appeal'),
+        ('otklik_courier', $$update delivery set appeal_id = null$$, '42501', 'the courier cannot make a notice another'),
+        ('otklik_intake', 'select address from subscription where region_id = 90', '42501', 'intake cannot read an address'),
+        ('otklik_routing', 'select id from subscription where region_id = 90', '42501', 'routing cannot see who wants notices'),
 
         ('otklik_reporting', 'select sum(received) from appeal_count', 'ok', 'reporting reads the counters'),
         ('otklik_reporting', 'select count(*) from appeal', '42501', 'reporting cannot see an appeal'),

@@ -12,7 +12,7 @@ join attachment t
 where a.region_id = $1::smallint
   and a.number = $2
   and (
-      a.code_digest = $3::bytea
+      opens(a.region_id, a.id, a.code_digest, $3::bytea)
       or a.public and exists (
           select
           from joiner j

@@ -120,6 +120,17 @@ subscription_row as (
     from linked l
     where $17::boolean
 ),
+asking as (
+    insert into outbox (region_id, topic, appeal_id, seq, not_before)
+    select
+        $1::smallint,
+        'notice',
+        l.id,
+        0,
+        l.at
+    from linked l
+    where $17::boolean
+),
 event as (
     insert into appeal_event (region_id, appeal_id, seq, at, kind, actor, detail, previous, hash)
     select

@@ -136,7 +136,7 @@ select
               and (not $5::boolean or e.kind <> 'joined' or (e.detail ->> 'joined')::integer = a.joined)
         )))::text
         from appeal a
-        cross join lateral (select a.code_digest = $3::bytea) as k (author)
+        cross join lateral (select opens(a.region_id, a.id, a.code_digest, $3::bytea)) as k (author)
         where a.region_id = $1::smallint
           and a.number = $2
           and (
