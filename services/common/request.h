@@ -15,6 +15,9 @@ enum method { METHOD_GET = 1, METHOD_POST = 2 }; /* HEAD is served as GET withou
 /* Roles the edge may name in APPEAL_ROLES; a bit each. */
 enum role { ROLE_INTEGRATOR = 1, ROLE_STAFF = 2 };
 
+/* What a key is good for, in APPEAL_SCOPE; a bit each. */
+enum scope { SCOPE_ANSWER = 1 };
+
 struct request {
     struct service *service;
     const struct route *route;
@@ -38,7 +41,9 @@ struct request {
     struct str subject;
     struct str client; /* pseudonym of the address */
     struct str request_id;
-    unsigned roles; /* enum role bits */
+    struct str speaks_for; /* the body a key speaks for; empty: any */
+    unsigned roles;  /* enum role bits */
+    unsigned scopes; /* enum scope bits */
     int region;     /* 0: none */
 
     union value *values; /* one a row of route->fields, filled before ask is called */

@@ -17,6 +17,7 @@ struct intake {
     const char
         *url; /* OTKLIK_URL: where the public finds us, without a slash at the end; "" if not set */
     struct hook_queue *hooks;
+    int slot; /* of appeal_count, the first of this process */
 };
 
 static inline struct intake *intake_of(const struct request *r)

@@ -15,6 +15,7 @@
 #include "themes.h"
 #include "track.h"
 #include "upload.h"
+#include "verdict.h"
 
 /* Slots of appeal_count: intake counts below 100, routing from 100. A connection of this process
  * takes one each from OTKLIK_SLOT on. */
@@ -50,6 +51,10 @@ static const struct route routes[] = {
       .path = "/api/v1/appeals/{number}/attachments/{id}",
       .fields = attachment_fields,
       .ask = attachment_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/appeals/{number}/verdict",
+      .fields = verdict_fields,
+      .ask = verdict_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/themes",
       .fields = form_query_fields,
@@ -69,6 +74,12 @@ static const struct route routes[] = {
       .ask = track_show,
       .invalid = track_invalid,
       .late = track_late },
+    { .method = METHOD_POST,
+      .path = "/track",
+      .fields = track_form_fields,
+      .ask = track_judge,
+      .invalid = track_form_invalid,
+      .late = track_late },
     { .method = METHOD_GET, .path = "/open311/discovery.{format}", .ask = open311_discovery },
     { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
     { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
@@ -79,6 +90,12 @@ static const struct route routes[] = {
     { .method = METHOD_GET,
       .path = "/open311/v2/servicerequestupdates.{format}",
       .ask = open311_updates },
+    { .method = METHOD_POST,
+      .path = "/open311/v2/servicerequestupdates.{format}",
+      .files = open311_files,
+      .patience_ms = FILES_PATIENCE_MS,
+      .ask = open311_answer,
+      .invalid = open311_invalid },
     { .method = METHOD_POST, .path = "/hooks/vk/{account}", .ask = hooks_vk },
     { .method = METHOD_POST, .path = "/hooks/telegram/{account}", .ask = hooks_telegram },
     /* The edge takes the secret off its end. */
@@ -97,6 +114,7 @@ static int start(struct service *s)
         config_number("OTKLIK_FILE_MB", 1, 1024, 20, &file_mb) != 0) {
         return -1;
     }
+    intake.slot = (int)slot;
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);
