@@ -371,6 +371,7 @@ enum {
     P_LIMIT,
     P_OFFSET,
     P_EXTENSIONS,
+    P_URL,
     PARAMS
 };
 
@@ -392,6 +393,7 @@ static void common_params(struct request *r, const struct open311 *o, const char
     params[P_LIMIT] = number_text(r, PAGE_ROWS);
     params[P_OFFSET] = "0";
     params[P_EXTENSIONS] = no[extensions];
+    params[P_URL] = intake_of(r)->url;
 }
 
 static void send_query(struct request *r, const struct open311 *o, const char *params[PARAMS])
