@@ -6,7 +6,7 @@
 #include "fields.h"
 
 /* What kind of text a value comes from. */
-enum raw { RAW_STRING, RAW_NUMBER, RAW_FORM };
+enum raw { RAW_STRING, RAW_NUMBER, RAW_BOOLEAN, RAW_FORM };
 
 enum {
     ROW_SEEN = 1,

@@ -331,6 +331,28 @@ static void put_option(struct field_reader *r, int row, struct str text)
     field_reader_fail(r, row, FE_NOT_AN_OPTION, 0);
 }
 
+/* A box that is not ticked says nothing: neither does the flag. */
+static void put_flag(struct field_reader *r, int row, struct str text)
+{
+    static const struct {
+        struct str word;
+        int set;
+    } words[] = {
+        { STR("true"), 1 }, { STR("1"), 1 }, { STR("on"), 1 }, { STR("false"), 0 }, { STR("0"), 0 }
+    };
+    struct str s = trim(text);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (str_eq(s, words[i].word)) {
+            if (words[i].set) {
+                r->values[row].s.given = 1;
+                r->values[row].s.text = STR("true");
+            }
+            return;
+        }
+    }
+    field_reader_fail(r, row, FE_NOT_AN_OPTION, 0);
+}
+
 /* ---- numbers */
 
 /* The decimal text of a form: sign, digits, point or comma, digits. JSON has its own grammar, which
@@ -407,15 +429,18 @@ void field_reader_put(struct field_reader *r, int row, struct str text, enum raw
 {
     enum field_type type = r->table[row].type;
     int number = type == FIELD_NUMBER || type == FIELD_INTEGER;
+    enum raw wanted = number ? RAW_NUMBER : type == FIELD_FLAG ? RAW_BOOLEAN : RAW_STRING;
     if (raw == RAW_FORM && trim(text).n == 0) {
         return; /* an empty input: not given */
     }
-    if (raw != RAW_FORM && number != (raw == RAW_NUMBER)) {
+    if (raw != RAW_FORM && raw != wanted) {
         field_reader_fail(r, row, FE_TYPE, 0);
     } else if (number) {
         put_number(r, row, text, raw);
     } else if (type == FIELD_ENUM) {
         put_option(r, row, text);
+    } else if (type == FIELD_FLAG) {
+        put_flag(r, row, text);
     } else {
         put_text(r, row, text);
     }

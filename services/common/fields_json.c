@@ -69,12 +69,7 @@ static int on_null(void *data)
 
 static int on_boolean(void *data, int value)
 {
-    (void)value;
-    struct json *j = data;
-    if (takes_value(j) && field_reader_first(&j->r, j->row)) {
-        field_reader_fail(&j->r, j->row, FE_TYPE, 0);
-    }
-    return go_on(j);
+    return put(data, value ? STR("true") : STR("false"), RAW_BOOLEAN);
 }
 
 static int on_number(void *data, const char *p, size_t n)

@@ -44,10 +44,12 @@ static const struct field echo_fields[] = {
     SHOWN("consent", SHOWN_LINE_MAX),
     SHOWN("channel", SHOWN_LINE_MAX),
     SHOWN("external_id", SHOWN_LINE_MAX),
+    SHOWN("notify", SHOWN_LINE_MAX),
+    SHOWN("public", SHOWN_LINE_MAX),
     SHOWN("idempotency_key", SHOWN_LINE_MAX),
     FIELD_END,
 };
-enum { ECHO_THEME = 1, ECHO_KEY = 11, ECHOES = 12 };
+enum { ECHO_THEME = 1, ECHO_KEY = 13, ECHOES = 14 };
 
 /* What a showing of the form needs, from ask to answer. */
 struct form {

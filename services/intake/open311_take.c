@@ -40,7 +40,7 @@ static const struct field take_fields[] = {
     [F_CONTACT_NAME] = { .name = "first_name", .type = FIELD_LINE, .min = 1, .max = 100 },
     [F_CONTACT_EMAIL] = { .name = "email", .type = FIELD_EMAIL, .min = 1, .max = 254 },
     [F_CONTACT_PHONE] = { .name = "phone", .type = FIELD_PHONE, .min = 1, .max = 40 },
-    /* A form cannot say these two (open311_read): their names begin with a control character. */
+    /* A form cannot say these (open311_read): their names begin with a control character. */
     [F_CONSENT] = { .name = "\x01"
                             "consent",
                     .type = FIELD_LINE,
@@ -53,6 +53,12 @@ static const struct field take_fields[] = {
                         .type = FIELD_LINE,
                         .min = 1,
                         .max = 128 },
+    [F_NOTICES] = { .name = "\x01"
+                            "notify",
+                    .type = FIELD_FLAG },
+    [F_PUBLIC] = { .name = "\x01"
+                           "public",
+                   .type = FIELD_FLAG },
     [T_LAST_NAME] = { .name = "last_name", .type = FIELD_LINE, .min = 1, .max = 99 },
     [T_ADDRESS_ID] = { .name = "address_id", .type = FIELD_LINE, .min = 1, .max = 100 },
     [T_ACCOUNT_ID] = { .name = "account_id", .type = FIELD_LINE, .min = 1, .max = 100 },

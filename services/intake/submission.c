@@ -28,6 +28,9 @@ void submission_check(const struct request *r, struct field_errors *errors)
     if (contact && !given(r, F_CONSENT)) {
         field_error_add(errors, STR("consent"), FE_REQUIRED, 0);
     }
+    if (given(r, F_NOTICES) && !given(r, F_CONTACT_EMAIL)) {
+        field_error_add(errors, STR("contact.email"), FE_TOGETHER, 0);
+    }
     if ((r->roles & ROLE_INTEGRATOR) == 0) {
         if (given(r, F_CHANNEL)) {
             field_error_add(errors, STR("channel"), FE_NOT_ALLOWED, 0);
@@ -61,9 +64,14 @@ static int fingerprint(const struct submission *s, struct arena *a, struct str *
     static const enum column parts[] = { COL_CHANNEL,       COL_EXTERNAL_ID,  COL_TEXT,
                                          COL_THEME,         COL_LAT,          COL_LON,
                                          COL_ADDRESS,       COL_CONTACT_NAME, COL_CONTACT_EMAIL,
-                                         COL_CONTACT_PHONE, COL_CONSENT,      COL_ANSWERS };
-    /* Letters without answers keep the fingerprint they had before there were any. */
-    size_t size = 0, n_parts = sizeof parts / sizeof *parts - (s->columns[COL_ANSWERS].p == NULL);
+                                         COL_CONTACT_PHONE, COL_CONSENT,      COL_ANSWERS,
+                                         COL_NOTIFY,        COL_PUBLIC,       COL_ENTRY };
+    /* Letters without the later ones keep the fingerprint they had before there were any. */
+    enum { ALWAYS = 11 };
+    size_t size = 0, n_parts = sizeof parts / sizeof *parts;
+    while (n_parts > ALWAYS && s->columns[parts[n_parts - 1]].p == NULL) {
+        n_parts--;
+    }
     for (size_t i = 0; i < n_parts; i++) {
         size += sizeof(uint64_t) + s->columns[parts[i]].n;
     }
@@ -152,6 +160,8 @@ struct submission *submission_make(struct request *r, struct str key)
     c[COL_CONTACT_PHONE] = text_of(r, F_CONTACT_PHONE);
     /* Consent to nothing is not kept. */
     c[COL_CONSENT] = contact ? text_of(r, F_CONSENT) : (struct str){ NULL, 0 };
+    c[COL_NOTIFY] = text_of(r, F_NOTICES);
+    c[COL_PUBLIC] = text_of(r, F_PUBLIC);
     if (put_number(r, F_LAT, &c[COL_LAT]) != 0 || put_number(r, F_LON, &c[COL_LON]) != 0 ||
         fingerprint(s, r->arena, &c[COL_FINGERPRINT]) != 0) {
         return NULL;

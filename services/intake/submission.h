@@ -29,6 +29,9 @@ enum column {
     COL_CONTACT_PHONE,
     COL_CONSENT,
     COL_ANSWERS,
+    COL_NOTIFY,
+    COL_PUBLIC,
+    COL_ENTRY,
     COLUMNS
 };
 
@@ -58,6 +61,8 @@ enum submission_field {
     F_CONSENT,
     F_CHANNEL,
     F_EXTERNAL_ID,
+    F_NOTICES,
+    F_PUBLIC,
     SUBMISSION_FIELDS
 };
 extern const char *const submission_channels[];
@@ -80,9 +85,12 @@ extern const char *const submission_channels[];
     [F_CONTACT_PHONE] = { .name = "contact.phone", .type = FIELD_PHONE, .min = 1, .max = 40 },  \
     [F_CONSENT] = { .name = "consent", .type = FIELD_LINE, .min = 1, .max = 32 },               \
     [F_CHANNEL] = { .name = "channel", .type = FIELD_ENUM, .options = submission_channels },    \
-    [F_EXTERNAL_ID] = { .name = "external_id", .type = FIELD_LINE, .min = 1, .max = 128 }
+    [F_EXTERNAL_ID] = { .name = "external_id", .type = FIELD_LINE, .min = 1, .max = 128 },      \
+    [F_NOTICES] = { .name = "notify", .type = FIELD_FLAG },                                     \
+    [F_PUBLIC] = { .name = "public", .type = FIELD_FLAG }
 
-/* Rules that no single field can tell: consent for contacts, what only partners may say. */
+/* Rules that no single field can tell: consent for contacts, an address for notices, what only
+ * partners may say. */
 void submission_check(const struct request *r, struct field_errors *errors);
 /* 1 if KEY has the form of an Idempotency-Key: 1 to 255 visible ASCII characters. */
 int submission_key_good(struct str key);

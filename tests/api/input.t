@@ -48,6 +48,9 @@ my %json = (
     'a bad e-mail' => ['{"text":"a","contact":{"email":"anna@"},"consent":"1"}', 422, 'invalid', ['contact.email form']],
     'a bad telephone' => ['{"text":"a","contact":{"phone":"call me"},"consent":"1"}', 422, 'invalid', ['contact.phone form']],
     'contacts without consent' => ['{"text":"a","contact":{"name":"Анна"}}', 422, 'invalid', ['consent required']],
+    'notices to nowhere' => ['{"text":"a","notify":true}', 422, 'invalid', ['contact.email together']],
+    'a wish that is a word' => ['{"text":"a","public":"true"}', 422, 'invalid', ['public type']],
+    'a wish that is a number' => ['{"text":"a","notify":1,"contact":{"email":"a@example.org"},"consent":"1"}', 422, 'invalid', ['notify type']],
     'two lines of address' => ['{"text":"a","address":"a\\nb"}', 422, 'invalid', ['address characters']],
     'all wrong at once' => ['{"point":{"lat":"x","lon":500},"theme":7,"zzz":1}', 422, 'invalid',
         ['point.lat type', 'point.lon out_of_range', 'theme type', 'zzz unknown', 'text required']],
@@ -62,6 +65,7 @@ my %form = (
     'unknown' => ['text=a&b=c', 422, 'invalid', ['b unknown']],
     'no number' => ['text=a&point.lat=here&point.lon=there', 422, 'invalid', ['point.lat type', 'point.lon type']],
     'nothing' => ['', 422, 'invalid', ['text required']],
+    'a box with a strange value' => ['text=a&public=maybe', 422, 'invalid', ['public not_an_option']],
 );
 
 my $before = rows();

@@ -40,6 +40,30 @@ subtest 'a letter in JSON is stored for good and answered with number and code' 
     is sql("select client_hash ~ '^[0-9a-f]{16,64}\$' and client_hash not like '%127%' from appeal where id = '$id'"), 't', 'the address only as a pseudonym';
 };
 
+subtest 'notices and publicity are what the author says' => sub {
+    my %letter = (text => 'Яма у школы ' . new_key(), contact => { email => 'anna@example.org' }, consent => '2026-11-01');
+    my $asked = post_json('/api/v1/appeals', { %letter, notify => \1, public => \1 }, key => $key);
+    is $asked->{status}, 201, 'created' or diag $asked->{content};
+    my $id = $asked->{json}{id};
+    is sql("select notify, public, joined, entry is null, legal_class from appeal where region_id = 90 and id = '$id'"), 't|t|0|t|message', 'both are kept';
+    is sql("select id, channel, address, lang from subscription where region_id = 90 and appeal_id = '$id'"), "$id|email|anna\@example.org|ru", 'and where notices go';
+    wait_for(sub { sql("select status from appeal where id = '$id'") ne 'captured' }, 20, 'routing');
+    is sql("select seq, attempts from outbox where region_id = 90 and topic = 'notice' and appeal_id = '$id'"), '2|0', 'routing leaves a notice of its step';
+
+    my $silent = post_json('/api/v1/appeals', { %letter, notify => \0, public => undef }, key => $key);
+    is $silent->{status}, 201, 'false is no wish' or diag $silent->{content};
+    $id = $silent->{json}{id};
+    is sql("select notify, public from appeal where region_id = 90 and id = '$id'"), 'f|f', 'neither is kept';
+    wait_for(sub { sql("select status from appeal where id = '$id'") ne 'captured' }, 20, 'routing');
+    is sql("select (select count(*) from subscription where appeal_id = '$id') + (select count(*) from outbox where appeal_id = '$id')"), '0', 'nobody is told';
+
+    my $form = post_form('/api/v1/appeals', { text => $letter{text}, 'contact.email' => 'anna@example.org', consent => '1', notify => 'on', public => '1' }, key => $key);
+    is $form->{status}, 201, 'as a form' or diag $form->{content};
+    is sql("select notify, public from appeal where region_id = 90 and id = '$form->{json}{id}'"), 't|t', 'the same';
+    my $other = post_json('/api/v1/appeals', { %letter, notify => \1 }, key => $key, idempotency => my $again = new_key());
+    is post_json('/api/v1/appeals', { %letter, notify => \0 }, key => $key, idempotency => $again)->{status}, 422, 'another wish is another letter';
+};
+
 subtest 'the same as a form' => sub {
     my $answer = post_form('/api/v1/appeals', { text => "Яма на дороге\r\nу школы", 'point.lat' => '57,8', 'point.lon' => '61.2', theme => '' }, key => $key);
     is $answer->{status}, 201, 'created' or diag $answer->{content};

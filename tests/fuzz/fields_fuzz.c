@@ -22,6 +22,7 @@ static const struct field table[] = {
     { .name = "big", .type = FIELD_INTEGER },
     { .name = "e", .type = FIELD_ENUM, .options = options },
     { .name = "day", .type = FIELD_DATE },
+    { .name = "flag", .type = FIELD_FLAG },
     { .name = "p.lat", .type = FIELD_NUMBER, .min = -90, .max = 90, .together = "p.lon" },
     { .name = "p.lon", .type = FIELD_NUMBER, .min = -180, .max = 180, .together = "p.lat" },
     { .name = "c.d.mail", .type = FIELD_EMAIL },
@@ -95,6 +96,9 @@ static void check_value(const struct field *f, const union value *v)
     case FIELD_ENUM:
         check(strcmp(options[v->e.option], v->e.text.p) == 0, "an option is one of them");
         break;
+    case FIELD_FLAG:
+        check(strcmp(v->s.text.p, "true") == 0, "a flag that is given is set");
+        break;
     case FIELD_DATE:
         check(v->s.text.n == 10, "a day has ten characters");
         break;
@@ -150,7 +154,8 @@ static void write_json(struct out *o, struct arena *a, const union value *values
     for (size_t i = 0, written = 0; i < ROWS; i++) {
         const char *name = table[i].name;
         size_t parent = parent_of(name);
-        int number = table[i].type == FIELD_NUMBER || table[i].type == FIELD_INTEGER;
+        int bare = table[i].type == FIELD_NUMBER || table[i].type == FIELD_INTEGER ||
+                   table[i].type == FIELD_FLAG;
         if (!values[i].s.given) {
             continue;
         }
@@ -165,7 +170,7 @@ static void write_json(struct out *o, struct arena *a, const union value *values
         put(o, STR("\""));
         put(o, str_of(name + parent + (parent > 0)));
         put(o, STR("\":"));
-        put(o, number ? values[i].s.text : json_string(a, values[i].s.text));
+        put(o, bare ? values[i].s.text : json_string(a, values[i].s.text));
         last = name;
     }
     close_objects(o, last, parent_of(last));

@@ -1,7 +1,7 @@
 -- Each program may do what its work needs and nothing else: the whole table of privileges, then the same by trying.
 begin;
 
-select plan(83);
+select plan(86);
 
 -- What STATEMENT comes to when ROLE runs it: 'ok' or an SQLSTATE. Leaves nothing behind.
 create function pg_temp.try_as(who name, statement text) returns text
@@ -83,7 +83,7 @@ from (
         ('otklik_intake', '{region,municipality,body,theme,theme_attribute,deadline_rule}', '{select}'),
         ('otklik_admin', '{channel_account}', '{select,insert,update,delete}'),
         ('otklik_intake', '{appeal,appeal_event,attachment}', '{select,insert}'),
-        ('otklik_intake', '{contact,consent,outbox}', '{insert}'),
+        ('otklik_intake', '{contact,consent,outbox,subscription}', '{insert}'),
         ('otklik_intake', '{channel_account}', '{select}'),
         ('otklik_intake', '{hook_event}', '{select,insert,delete}'),
         ('otklik_intake', '{hook_message}', '{select,insert}'),
@@ -93,7 +93,7 @@ from (
         ('otklik_routing', '{region,municipality,body,theme,deadline_rule,calendar_day,routing_rule}', '{select}'),
         ('otklik_routing', '{appeal}', '{select}'),
         ('otklik_routing', '{appeal_event}', '{select,insert}'),
-        ('otklik_routing', '{outbox}', '{select,update,delete}'),
+        ('otklik_routing', '{outbox}', '{select,insert,update,delete}'),
         ('otklik_routing', '{appeal_count}', '{select,insert,update}'),
         ('otklik_reporting', '{region,municipality,body,theme,deadline_rule,appeal_count}', '{select}')
 ) as w (role, relations, privileges)
@@ -145,7 +145,7 @@ select set_eq(
                     '{status,theme_id,theme_source,municipality_id,body_id,deadline_rule_id,first_due_at,final_due_at,due_detail,
                     routed_at,last_seq,last_hash}'
                 ),
-                ('otklik_intake', 'appeal', '{attachments,last_seq,last_hash}'),
+                ('otklik_intake', 'appeal', '{attachments,joined,last_seq,last_hash,notify}'),
                 (
                     'otklik_intake', 'hook_event',
                     '{state,attempts,not_before,outcome,reason,appeal_id,error,finished_at,raw,text}'
@@ -181,11 +181,15 @@ select set_eq(
             'outbox_id'
         union all
         select
+            'otklik_routing',
+            'outbox_id'
+        union all
+        select
             'otklik_intake',
             format('appeal_serial_%s', id)
         from region
     $$,
-    'sequences: intake numbers appeals of every region, the administrator numbers dictionaries'
+    'sequences: intake numbers appeals of every region, intake and routing what follows, the administrator dictionaries'
 );
 select is_empty(
     $$
@@ -250,6 +254,19 @@ from (
         ('otklik_intake', 'delete from appeal', '42501', 'intake cannot delete an appeal'),
         ('otklik_intake', $$update appeal_event set detail = '{}'$$, '42501', 'intake cannot change an event'),
         ('otklik_intake', 'delete from appeal_event', '42501', 'intake cannot delete an event'),
+        (
+            'otklik_intake',
+            $$
+                insert into subscription (region_id, appeal_id, id, channel, address, lang, asked_at)
+                values (
+                    90, '019a0000-0000-7000-8000-000000000002', '019a0000-0000-7000-8000-000000000002', 'email', 'a@example.org', 'ru',
+                    '2026-11-24T00:00:00Z'
+                )
+            $$,
+            'ok', 'intake writes a subscription down'
+        ),
+        ('otklik_intake', 'select address from subscription', '42501', 'intake cannot read a subscription'),
+        ('otklik_routing', 'select address from subscription', '42501', 'nor can routing'),
         ('otklik_intake', 'select id from outbox', '42501', 'intake cannot read the outbox'),
         ('otklik_intake', 'delete from outbox', '42501', 'intake cannot take from the outbox'),
         ('otklik_intake', 'select count(*) from appeal_rest', '42501', 'intake cannot go round appeal to a partition'),

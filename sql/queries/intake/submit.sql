@@ -8,7 +8,8 @@
 -- codes, $6 their digests, $7 clients, $8 idempotency keys, $9 fingerprints, $10 channels, $11 languages, $12 how the client is
 -- known, $13 pseudonyms of addresses, $14 request ids, $15 ids of the client's own, $16 texts, $17 theme codes, $18 latitudes,
 -- $19 longitudes, $20 addresses; contact: $21 names, $22 e-mails, $23 telephones; $24 versions of the consent; $25 what else the
--- client told (JSON)
+-- client told (JSON); $26 who wants notices to the e-mail, $27 whose text strangers may read (null: not), $28 who typed it in: {"by",
+-- "source", "legal_class", "event", …} (JSON)
 with
 given as materialized (
     select
@@ -36,6 +37,9 @@ given as materialized (
         g.contact_phone,
         g.consent,
         g.answers,
+        g.notify,
+        g.public,
+        g.entry,
         t.id as theme_id,
         p.fingerprint as first_fingerprint,
         p.status as first_status,
@@ -43,10 +47,12 @@ given as materialized (
     from unnest(
         $3::uuid[], $4::bigint[], $5::text[], $6::bytea[], $7::text[], $8::text[], $9::bytea[], $10::text[], $11::text[], $12::text[],
         $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::float8[], $19::float8[], $20::text[], $21::text[],
-        $22::text[], $23::text[], $24::text[], $25::jsonb[]
+        $22::text[], $23::text[], $24::text[], $25::jsonb[],
+        $26::boolean[], $27::boolean[], $28::jsonb[]
     ) with ordinality as g (
         id, received_us, code, code_digest, client, key, fingerprint, channel, lang, auth, client_hash, request_id, external_id, text,
         theme, lat, lon, address, contact_name, contact_email, contact_phone, consent, answers,
+        notify, public, entry,
         ord
     )
     left join lateral (
@@ -95,6 +101,9 @@ answered as materialized (
         n.contact_phone,
         n.consent,
         n.answers,
+        n.notify,
+        n.public,
+        n.entry,
         n.theme_id,
         n.number,
         format(
@@ -127,6 +136,9 @@ answered as materialized (
             g.contact_phone,
             g.consent,
             g.answers,
+            g.notify,
+            g.public,
+            g.entry,
             g.theme_id,
             appeal_number(
                 $1::smallint,
@@ -177,6 +189,9 @@ created as materialized (
         a.contact_phone,
         a.consent,
         a.answers,
+        a.notify,
+        a.public,
+        a.entry,
         a.theme_id,
         a.number,
         a.body,
@@ -190,6 +205,7 @@ created as materialized (
     cross join lateral (
         select
             case
+                when a.entry is not null then 'staff:' || (a.entry ->> 'by')
                 when a.client = '' then 'citizen'
                 when a.auth = 'hook' then 'hook:' || a.channel || ':' || a.client
                 else 'key:' || a.client
@@ -200,7 +216,8 @@ created as materialized (
                 'answers_sha256', encode(sha256(convert_to(a.answers::text, 'UTF8')), 'hex'),
                 'theme', a.theme,
                 'lat', a.lat,
-                'lon', a.lon
+                'lon', a.lon,
+                'entry', a.entry
             )) as detail
         offset 0
     ) e
@@ -209,7 +226,8 @@ created as materialized (
 appeal_row as (
     insert into appeal (
         region_id, id, number, code_digest, channel, status, lang, auth, client, client_hash, request_id, external_id, received_at,
-        text, theme_id, theme_source, point, address, answers, last_seq, last_hash
+        text, theme_id, theme_source, point, address, answers, notify, public, entry, legal_class, last_seq,
+        last_hash
     )
     select
         $1::smallint,
@@ -231,6 +249,10 @@ appeal_row as (
         st_setsrid(st_makepoint(c.lon, c.lat), 4326),
         c.address,
         c.answers,
+        c.notify is true,
+        c.public is true,
+        c.entry,
+        coalesce(c.entry ->> 'legal_class', 'message'),
         1,
         c.hash
     from created c
@@ -270,6 +292,19 @@ consent_row as (
         c.received_at
     from created c
     where c.consent is not null
+),
+subscription_row as (
+    insert into subscription (region_id, appeal_id, id, channel, address, lang, asked_at)
+    select
+        $1::smallint,
+        c.id,
+        c.id,
+        'email',
+        c.contact_email,
+        c.lang,
+        c.received_at
+    from created c
+    where c.notify
 ),
 outbox_row as (
     insert into outbox (region_id, topic, appeal_id, not_before)

@@ -1,4 +1,4 @@
--- Routes the appeals of one bite: body, deadlines, event, counters and the end of the outbox row in one statement. Appeals are locked
+-- Routes the appeals of one bite: body, deadlines, event, notice, counters and the end of the outbox row in one statement. Appeals are locked
 -- in the order of their ids, counters in the order of their keys, so that several routing processes never wait in a circle.
 -- An appeal that is no longer 'captured' is left as it is. Primary keys serve it all, one probe an appeal and table; partitions are
 -- pruned probe by probe. About 0.08 ms an appeal in a bite of 128.
@@ -13,6 +13,7 @@ held as (
         a.received_at,
         a.last_seq,
         a.last_hash,
+        a.notify,
         d.theme_id,
         d.theme_source,
         d.municipality_id,
@@ -40,6 +41,7 @@ placed as materialized (
         h.received_at,
         h.last_seq,
         h.last_hash,
+        h.notify,
         h.theme_id,
         h.theme_source,
         h.municipality_id,
@@ -93,6 +95,7 @@ written as (
         p.received_at,
         p.last_seq,
         p.last_hash,
+        p.notify,
         p.theme_id,
         p.theme_source,
         p.municipality_id,
@@ -134,6 +137,7 @@ linked as (
         w.id,
         w.last_seq,
         w.last_hash,
+        w.notify,
         w.status,
         w.theme_id,
         w.theme_source,
@@ -162,6 +166,18 @@ event as (
         l.last_hash,
         l.hash
     from linked l
+),
+notice as (
+    insert into outbox (region_id, topic, appeal_id, seq, not_before)
+    select
+        $1::smallint,
+        'notice',
+        l.id,
+        l.last_seq + 1,
+        to_timestamp($3::bigint / 1000000.0)
+    from linked l
+    where l.notify
+    order by l.id
 ),
 moved as (
     update appeal a
