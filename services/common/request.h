@@ -42,9 +42,9 @@ struct request {
     struct str client; /* pseudonym of the address */
     struct str request_id;
     struct str speaks_for; /* the body a key speaks for; empty: any */
-    unsigned roles;  /* enum role bits */
-    unsigned scopes; /* enum scope bits */
-    int region;     /* 0: none */
+    unsigned roles;        /* enum role bits */
+    unsigned scopes;       /* enum scope bits */
+    int region;            /* 0: none */
 
     union value *values; /* one a row of route->fields, filled before ask is called */
     int64_t started_us;  /* monotonic */

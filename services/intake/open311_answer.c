@@ -25,16 +25,19 @@ struct move {
     const char *answer; /* interim or final; NULL: the step is no answer */
     const char *from;   /* states, as an array of PostgreSQL */
     const char *to;
-    int closes;                            /* open or closed to GeoReport */
+    int closes; /* open or closed to GeoReport */
     int needs_reason, needs_day;
-    int takes_files;                       /* and a promised day */
+    int takes_files;                        /* and a promised day */
     const char *const reasons[REASONS_MAX]; /* codes; web/i18n says them in words */
 };
 
 #define IN_WORK "{routed,accepted,redirected,postponed}"
 
 static const struct move moves[] = {
-    { .name = "accepted", .event = "accepted", .from = "{routed,redirected,postponed}", .to = "accepted" },
+    { .name = "accepted",
+      .event = "accepted",
+      .from = "{routed,redirected,postponed}",
+      .to = "accepted" },
     { .name = "interim",
       .event = "answered",
       .answer = "interim",

@@ -1,7 +1,8 @@
 /* The resident's verdict on a final answer: a mark, and solved or not. Not solved opens the letter
  * again, at the same body, with deadlines of its own.
  *
- * Whoever knows number and code may judge. A wrong code and an unknown number get the same answer. */
+ * Whoever knows number and code may judge. A wrong code and an unknown number get the same answer.
+ */
 #include "verdict.h"
 
 #include <inttypes.h>
@@ -15,7 +16,7 @@
 
 enum { TRIES_MAX = 3 };
 
-const struct field verdict_fields[] = { VERDICT_FIELD_ROWS(0), FIELD_END };
+const struct field verdict_fields[] = { VERDICT_FIELD_ROWS, FIELD_END };
 
 struct judging {
     struct request *r;
@@ -40,7 +41,7 @@ static const struct {
     { STR("too_late"), OTK_TOO_LATE },
 };
 
-static enum otk_err send(struct judging *s);
+static enum otk_err send_verdict(struct judging *s);
 
 static void on_hinted(void *data, const struct db_result *result)
 {
@@ -70,7 +71,7 @@ static void on_judged(void *data, const struct db_result *result)
             }
         }
         /* Whoever held the row has committed by now: its answer can be seen. */
-        if (j.err == OTK_KEY_RUNNING && ++s->tries < TRIES_MAX && send(s) == OTK_OK) {
+        if (j.err == OTK_KEY_RUNNING && ++s->tries < TRIES_MAX && send_verdict(s) == OTK_OK) {
             return;
         }
         j.replayed = str_eq(outcome, STR("replayed"));
@@ -85,7 +86,7 @@ static void on_judged(void *data, const struct db_result *result)
     s->done(s->r, &j);
 }
 
-static enum otk_err send(struct judging *s)
+static enum otk_err send_verdict(struct judging *s)
 {
     struct timespec now;
     char region[12], slot[12], at[24];
@@ -93,14 +94,15 @@ static enum otk_err send(struct judging *s)
     snprintf(region, sizeof region, "%d", s->number.region);
     snprintf(slot, sizeof slot, "%d", intake_of(s->r)->slot);
     snprintf(at, sizeof at, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
-    const char *params[] = { region,    s->number.text, s->code_digest, slot,      at,
-                             s->key,    s->digest,      s->mark,        s->solved, s->comment };
+    const char *params[] = { region, s->number.text, s->code_digest, slot,      at,
+                             s->key, s->digest,      s->mark,        s->solved, s->comment };
     return db_ask(s->r->service->db, QUERY_INTAKE_VERDICT, params, on_judged, s);
 }
 
-enum otk_err verdict_store(struct request *r, struct str number, const union value *values,
-                           struct str key, void (*done)(struct request *r, const struct judged *j))
+enum otk_err verdict_store(struct request *r, struct str number, struct str key,
+                           void (*done)(struct request *r, const struct judged *j))
 {
+    const union value *values = r->values;
     struct judging *s = arena_zero(r->arena, sizeof *s);
     if (s == NULL) {
         return OTK_INTERNAL;
@@ -124,7 +126,7 @@ enum otk_err verdict_store(struct request *r, struct str number, const union val
         return OTK_INTERNAL;
     }
     sha256_bytea(all, s->digest);
-    return send(s);
+    return send_verdict(s);
 }
 
 /* ---- POST */
@@ -154,7 +156,7 @@ void verdict_ask(struct request *r)
 {
     enum otk_err err = OTK_KEY_MISSING;
     if (submission_key_good(r->idempotency_key)) {
-        err = verdict_store(r, r->path_arg, r->values, r->idempotency_key, on_done);
+        err = verdict_store(r, r->path_arg, r->idempotency_key, on_done);
     }
     if (err != OTK_OK) {
         reply_problem(r, err, STR(""));

@@ -8,18 +8,13 @@
 extern const struct field verdict_fields[];
 void verdict_ask(struct request *r);
 
-/* Rows of a field table that describe a verdict, and their numbers; a table may have others before
- * them. */
+/* Rows of a field table that describe a verdict, and their numbers. */
 enum verdict_field { V_CODE, V_MARK, V_SOLVED, V_COMMENT, VERDICT_FIELDS };
-#define VERDICT_FIELD_ROWS(from)                                                                 \
-    [(from) + V_CODE] = { .name = "code", .type = FIELD_LINE, .required = 1, .min = 1, .max = 40 }, \
-    [(from) + V_MARK] = { .name = "mark",                                                        \
-                          .type = FIELD_INTEGER,                                                 \
-                          .required = 1,                                                         \
-                          .min = 1,                                                              \
-                          .max = 5 },                                                            \
-    [(from) + V_SOLVED] = { .name = "solved", .type = FIELD_BOOLEAN, .required = 1 },            \
-    [(from) + V_COMMENT] = { .name = "comment", .type = FIELD_TEXT, .min = 1, .max = 2000 }
+#define VERDICT_FIELD_ROWS                                                                   \
+    [V_CODE] = { .name = "code", .type = FIELD_LINE, .required = 1, .min = 1, .max = 40 },   \
+    [V_MARK] = { .name = "mark", .type = FIELD_INTEGER, .required = 1, .min = 1, .max = 5 }, \
+    [V_SOLVED] = { .name = "solved", .type = FIELD_BOOLEAN, .required = 1 },                 \
+    [V_COMMENT] = { .name = "comment", .type = FIELD_TEXT, .min = 1, .max = 2000 }
 
 /* What became of it. OK: BODY (JSON) is the first answer to this key. */
 struct judged {
@@ -30,9 +25,9 @@ struct judged {
     int replayed;
 };
 
-/* Stores the verdict in VALUES (VERDICT_FIELDS of them) on the appeal of NUMBER under KEY, then
- * calls DONE, later. A return other than OTK_OK: it does not call. */
-enum otk_err verdict_store(struct request *r, struct str number, const union value *values,
-                           struct str key, void (*done)(struct request *r, const struct judged *j));
+/* Stores the verdict that R's values begin with on the appeal of NUMBER under KEY, then calls DONE,
+ * later. A return other than OTK_OK: it does not call. */
+enum otk_err verdict_store(struct request *r, struct str number, struct str key,
+                           void (*done)(struct request *r, const struct judged *j));
 
 #endif

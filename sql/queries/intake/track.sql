@@ -222,7 +222,9 @@ select
                     'seq', e.seq,
                     'at', rfc3339(e.at),
                     'kind', e.kind,
-                    'detail', (e.detail - '{text_sha256,answers_sha256,lat,lon,files,update_id,client_at}'::text[]) || jsonb_strip_nulls(jsonb_build_object(
+                    'detail', (
+                        e.detail - '{text_sha256,answers_sha256,lat,lon,files,update_id,client_at}'::text[]
+                    ) || jsonb_strip_nulls(jsonb_build_object(
                         'files', jsonb_array_length(e.detail -> 'files'),
                         'body', (
                             select b.name_en
