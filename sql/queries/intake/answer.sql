@@ -68,20 +68,20 @@ judged as materialized (
         p.centre_id,
         case
             when p.given > 0 or p.shown then 'files'
-            when $9 = 'answered' and $15::date is not null then 'promise'
-            when $9 = 'answered' and $14 is not null then 'reason'
+            when $9::text = 'answered' and $15::date is not null then 'promise'
+            when $9::text = 'answered' and $14::text is not null then 'reason'
         end as proof,
         i.body as first_body,
         case
             when i.fingerprint = $8::bytea then 'replayed'
             when i.fingerprint is not null then 'reused'
-            when $4 <> '' and $4 is distinct from h.body_id::text then 'other_body'
+            when $4::text <> '' and $4::text is distinct from h.body_id::text then 'other_body'
             when not h.status = any ($11::text[]) then 'illegal'
-            when $9 = 'redirected' and h.body_id is not distinct from coalesce(p.centre_id, h.body_id) then 'illegal'
+            when $9::text = 'redirected' and h.body_id is not distinct from coalesce(p.centre_id, h.body_id) then 'illegal'
             when $15::date < p.today then 'past'
             when p.used then 'file_used'
             when p.given > $19::integer then 'too_many'
-            when $10 = 'final' and p.given = 0 and not p.shown and $14 is null and $15::date is null then 'no_proof'
+            when $10::text = 'final' and p.given = 0 and not p.shown and $14::text is null and $15::date is null then 'no_proof'
             else 'new'
         end as outcome
     from held h
@@ -92,9 +92,9 @@ judged as materialized (
             k.body
         from idempotency k
         where k.region_id = $1::smallint
-          and k.client = $3
+          and k.client = $3::text
           and k.route = 'updates'
-          and k.key = $7
+          and k.key = $7::text
         limit 1
     ) i on true
 ),
@@ -102,9 +102,9 @@ claimed as (
     insert into idempotency (region_id, client, route, key, fingerprint, status, body, created_at)
     select
         $1::smallint,
-        $3,
+        $3::text,
         'updates',
-        $7,
+        $7::text,
         $8::bytea,
         200,
         format('{"update_id":"%s.%s"}', j.number, j.last_seq + 1),
@@ -128,31 +128,31 @@ linked as materialized (
         j.last_seq + 1 as seq,
         j.last_hash,
         to_timestamp($6::bigint / 1000000.0) as at,
-        'key:' || $3 as actor,
+        'key:' || $3::text as actor,
         w.detail,
         event_hash(
-            j.last_hash, $1::smallint, j.id, j.last_seq + 1, to_timestamp($6::bigint / 1000000.0), $9, 'key:' || $3, w.detail
+            j.last_hash, $1::smallint, j.id, j.last_seq + 1, to_timestamp($6::bigint / 1000000.0), $9::text, 'key:' || $3::text, w.detail
         ) as hash
     from claimed c
     cross join judged j
     cross join lateral (
         select jsonb_strip_nulls(jsonb_build_object(
-            'answer', $10,
+            'answer', $10::text,
             'body', (
                 select b.name_ru
                 from body b
                 where b.region_id = $1::smallint
                   and b.id = j.body_id
             ),
-            'text', case when $10 is null then $13 end,
-            'text_sha256', case when $10 is not null then encode(sha256(convert_to($13, 'UTF8')), 'hex') end,
-            'proof', case when $10 is not null then j.proof end,
-            'reason', $14,
-            'promised_on', case when $9 <> 'postponed' then $15::date end,
-            'until', case when $9 = 'postponed' then $15::date end,
-            'media_url', $16,
-            'update_id', $17,
-            'client_at', $18,
+            'text', case when $10::text is null then $13::text end,
+            'text_sha256', case when $10::text is not null then encode(sha256(convert_to($13::text, 'UTF8')), 'hex') end,
+            'proof', case when $10::text is not null then j.proof end,
+            'reason', $14::text,
+            'promised_on', case when $9::text <> 'postponed' then $15::date end,
+            'until', case when $9::text = 'postponed' then $15::date end,
+            'media_url', $16::text,
+            'update_id', $17::text,
+            'client_at', $18::text,
             'files', (
                 select jsonb_agg(
                     jsonb_build_object('id', g.id, 'type', g.media_type, 'size', g.size, 'sha256', encode(g.sha256, 'hex'))
@@ -170,7 +170,7 @@ event_row as (
         l.id,
         l.seq,
         l.at,
-        $9,
+        $9::text,
         l.actor,
         l.detail,
         l.last_hash,
@@ -183,18 +183,18 @@ answer_row as (
         $1::smallint,
         l.id,
         l.seq,
-        $10,
+        $10::text,
         l.at,
-        $13,
+        $13::text,
         l.body_id,
-        $3,
+        $3::text,
         l.proof,
         $15::date,
-        $14,
-        $16,
+        $14::text,
+        $16::text,
         cardinality($20::uuid[])
     from linked l
-    where $10 is not null
+    where $10::text is not null
 ),
 file_rows as (
     insert into attachment (region_id, id, appeal_id, name, media_type, size, sha256, added_at, not_before, answer_seq)
@@ -215,15 +215,15 @@ file_rows as (
 moved as (
     update appeal a
     set
-        status = $12,
-        body_id = case when $9 = 'redirected' then l.centre_id else a.body_id end,
+        status = $12::text,
+        body_id = case when $9::text = 'redirected' then l.centre_id else a.body_id end,
         first_answered_at = case
-            when $9 in ('answered', 'rejected', 'postponed') then coalesce(a.first_answered_at, l.at)
+            when $9::text in ('answered', 'rejected', 'postponed') then coalesce(a.first_answered_at, l.at)
             else a.first_answered_at
         end,
-        answered_at = case when $10 = 'final' or $9 = 'rejected' then l.at else a.answered_at end,
-        answer_seq = case when $10 = 'final' then l.seq else a.answer_seq end,
-        postponed_until = case when $9 = 'postponed' then $15::date end,
+        answered_at = case when $10::text = 'final' or $9::text = 'rejected' then l.at else a.answered_at end,
+        answer_seq = case when $10::text = 'final' then l.seq else a.answer_seq end,
+        postponed_until = case when $9::text = 'postponed' then $15::date end,
         last_seq = l.seq,
         last_hash = l.hash
     from linked l
@@ -240,7 +240,7 @@ notice as (
         l.at
     from linked l
     where l.notify
-      and $9 <> 'accepted'
+      and $9::text <> 'accepted'
 ),
 changes as (
     select
@@ -248,11 +248,11 @@ changes as (
         coalesce(l.theme_id, 0) as theme_id,
         coalesce(l.body_id, 0) as body_id,
         coalesce(l.municipality_id, 0) as municipality_id,
-        case when $9 = 'redirected' then -1 else 0 end as received,
-        case when $10 = 'final' then 1 else 0 end as answered
+        case when $9::text = 'redirected' then -1 else 0 end as received,
+        case when $10::text = 'final' then 1 else 0 end as answered
     from linked l
-    where $9 = 'redirected'
-       or $10 = 'final'
+    where $9::text = 'redirected'
+       or $10::text = 'final'
     union all
     select
         l.day,
@@ -262,7 +262,7 @@ changes as (
         1,
         0
     from linked l
-    where $9 = 'redirected'
+    where $9::text = 'redirected'
 ),
 counted as (
     insert into appeal_count as n (region_id, day, theme_id, body_id, municipality_id, slot, received, routed, answered)

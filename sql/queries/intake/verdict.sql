@@ -61,7 +61,7 @@ judged as materialized (
         where k.region_id = $1::smallint
           and k.client = h.number
           and k.route = 'verdict'
-          and k.key = $6
+          and k.key = $6::text
         limit 1
     ) i on true
 ),
@@ -71,7 +71,7 @@ claimed as (
         $1::smallint,
         j.number,
         'verdict',
-        $6,
+        $6::text,
         $7::bytea,
         201,
         format(
@@ -113,7 +113,7 @@ marked as materialized (
             'answer_seq', j.answer_seq,
             'mark', $8::smallint,
             'solved', $9::boolean,
-            'text_sha256', encode(sha256(convert_to($10, 'UTF8')), 'hex')
+            'text_sha256', encode(sha256(convert_to($10::text, 'UTF8')), 'hex')
         )) as detail
     ) w
 ),
@@ -168,7 +168,7 @@ verdict_row as (
         m.at,
         $8::smallint,
         $9::boolean,
-        $10
+        $10::text
     from marked m
 ),
 moved as (
