@@ -76,7 +76,7 @@ subtest 'proof that came before' => sub {
     my $letter = letter_at_body();
     my $jpg = picture('png', 40, 30);
     taken(told($key, $letter->{number}, 'in_progress', files => [[$jpg, 'before.png', 'image/png']]), 'an interim answer with a photo');
-    refused(told($key, $letter->{number}, 'in_progress', files => [[$jpg, 'again.png', 'image/png']]), 400, qr/has this file already/, 'the same photo again');
+    refused(told($key, $letter->{number}, 'in_progress', description => 'Ещё раз.', files => [[$jpg, 'again.png', 'image/png']]), 400, qr/has this file already/, 'the same photo again');
     taken(told($key, $letter->{number}, 'closed'), 'the final answer needs no other');
     is way($letter)->{answers}[0]{proof}, 'files', 'the photo is its proof';
     my $own = letter_at_body();
