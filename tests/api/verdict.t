@@ -14,22 +14,22 @@ sub verdict {
     my ($letter, $data, %o) = @_;
     return post_json("/api/v1/appeals/$letter->{number}/verdict", ref $data ? { code => $letter->{code}, %$data } : $data, lang => 'en', %o);
 }
-sub yes { return JSON::PP::true() }
-sub no { return JSON::PP::false() }
+sub yes_it { return JSON::PP::true() }
+sub no_it { return JSON::PP::false() }
 sub kinds { my ($letter) = @_; return join ' ', map { $_->{kind} } @{ way($letter)->{events} } }
 sub problem { my ($answer, $status, $type, $name) = @_; is $answer->{status}, $status, "$name: $status" or diag $answer->{content}; is $answer->{json}{type}, "/problems/$type", "$name: named"; return }
 
 subtest 'what can be judged' => sub {
     my $letter = letter_at_body();
-    problem(verdict($letter, { mark => 5, solved => yes }), 409, 'not-answered', 'no answer yet');
+    problem(verdict($letter, { mark => 5, solved => yes_it() }), 409, 'not-answered', 'no answer yet');
     told($key, $letter->{number}, 'in_progress');
-    problem(verdict($letter, { mark => 5, solved => yes }), 409, 'not-answered', 'an interim answer');
+    problem(verdict($letter, { mark => 5, solved => yes_it() }), 409, 'not-answered', 'an interim answer');
     final($letter);
-    problem(verdict({ %$letter, code => 'AAAA-AAAA-AAAA-AAAA' }, { mark => 5, solved => yes }), 404, 'not-found', 'a wrong code');
-    problem(verdict($letter, { mark => 5, solved => yes }, idempotency => undef), 400, 'idempotency-key-missing', 'no key');
-    for my $case ([{ mark => 0, solved => yes }, 'mark'], [{ mark => 6, solved => yes }, 'mark'], [{ mark => 2.5, solved => yes }, 'mark'], [{ solved => yes }, 'mark'],
-        [{ mark => 5 }, 'solved'], [{ mark => 5, solved => 'yes' }, 'solved'], [{ mark => 5, solved => yes, comment => 'x' x 2001 }, 'comment'],
-        [{ mark => 5, solved => yes, more => 1 }, 'more']) {
+    problem(verdict({ %$letter, code => 'AAAA-AAAA-AAAA-AAAA' }, { mark => 5, solved => yes_it() }), 404, 'not-found', 'a wrong code');
+    problem(verdict($letter, { mark => 5, solved => yes_it() }, idempotency => undef), 400, 'idempotency-key-missing', 'no key');
+    for my $case ([{ mark => 0, solved => yes_it() }, 'mark'], [{ mark => 6, solved => yes_it() }, 'mark'], [{ mark => 2.5, solved => yes_it() }, 'mark'], [{ solved => yes_it() }, 'mark'],
+        [{ mark => 5 }, 'solved'], [{ mark => 5, solved => 'yes' }, 'solved'], [{ mark => 5, solved => yes_it(), comment => 'x' x 2001 }, 'comment'],
+        [{ mark => 5, solved => yes_it(), more => 1 }, 'more']) {
         my $answer = verdict($letter, $case->[0]);
         is_deeply [$answer->{status}, $answer->{json}{errors}[0]{field}], [422, $case->[1]], as_json($case->[0]) . ": $case->[1] is named" or diag $answer->{content};
     }
@@ -40,17 +40,17 @@ subtest 'solved' => sub {
     my $letter = letter_at_body();
     final($letter);
     ok way($letter)->{verdict_until}, 'it is said until when';
-    my $answer = verdict($letter, { mark => 4, solved => yes, comment => 'Спасибо!' }, idempotency => "k-$letter->{number}");
+    my $answer = verdict($letter, { mark => 4, solved => yes_it(), comment => 'Спасибо!' }, idempotency => "k-$letter->{number}");
     is $answer->{status}, 201, 'taken' or diag $answer->{content};
-    is_deeply [@{ $answer->{json} }{qw(mark solved status)}], [4, yes, 'closed'], 'and said back';
-    my $again = verdict($letter, { mark => 4, solved => yes, comment => 'Спасибо!' }, idempotency => "k-$letter->{number}");
+    is_deeply [@{ $answer->{json} }{qw(mark solved status)}], [4, yes_it(), 'closed'], 'and said back';
+    my $again = verdict($letter, { mark => 4, solved => yes_it(), comment => 'Спасибо!' }, idempotency => "k-$letter->{number}");
     is_deeply [$again->{status}, $again->{json}, $again->{headers}{'idempotency-replayed'}], [201, $answer->{json}, 'true'], 'once more: the first answer';
-    problem(verdict($letter, { mark => 1, solved => yes }, idempotency => "k-$letter->{number}"), 422, 'idempotency-key-reused', 'the key with another mark');
+    problem(verdict($letter, { mark => 1, solved => yes_it() }, idempotency => "k-$letter->{number}"), 422, 'idempotency-key-reused', 'the key with another mark');
     my $seen = way($letter);
     is $seen->{status}, 'closed', 'it is closed';
-    is_deeply [@{ $seen->{answers}[0]{verdict} }{qw(mark solved comment)}], [4, yes, 'Спасибо!'], 'the mark stands with the answer';
+    is_deeply [@{ $seen->{answers}[0]{verdict} }{qw(mark solved comment)}], [4, yes_it(), 'Спасибо!'], 'the mark stands with the answer';
     is kinds($letter), 'captured routed answered verdict closed', 'two steps';
-    is verdict($letter, { mark => 2, solved => yes })->{status}, 201, 'another mark later';
+    is verdict($letter, { mark => 2, solved => yes_it() })->{status}, 201, 'another mark later';
     is_deeply [way($letter)->{answers}[0]{verdict}{mark}, sql("select count(*) from verdict v join appeal a on a.id = v.appeal_id where a.number = '$letter->{number}'")], [2, '2'],
         'counts instead, the first one stays';
 };
@@ -59,18 +59,18 @@ subtest 'not solved' => sub {
     my $letter = letter_at_body();
     my $first = way($letter)->{due};
     final($letter);
-    is verdict($letter, { mark => 1, solved => no, comment => 'Не горит по-прежнему.' })->{json}{status}, 'routed', 'opened again';
+    is verdict($letter, { mark => 1, solved => no_it(), comment => 'Не горит по-прежнему.' })->{json}{status}, 'routed', 'opened again';
     my $seen = wait_for(sub { my $w = way($letter); $w->{due} && $w }, 10, 'the new deadlines');
     is_deeply [@{$seen}{qw(status reopened)}, $seen->{answered_at}], ['routed', 1, undef], 'back at its body, the second clock runs';
-    is $seen->{body}{id}, sql("select body_id from answer n join appeal a on a.id = n.appeal_id where a.number = '$letter->{number}'"), 'the same body';
+    is $seen->{body}{id}, sql("select n.body_id from answer n join appeal a on a.id = n.appeal_id where a.number = '$letter->{number}'"), 'the same body';
     cmp_ok $seen->{due}{answer_at}, 'ge', $first->{answer_at}, 'a new deadline';
     is_deeply [$seen->{earlier_due}[0]{answer_at}, $seen->{due}{explanation}{final}{start} ge $seen->{reopened_at} ? 1 : 0], [$first->{answer_at}, 1],
         'counted from now; the first one stays visible' or diag explain $seen->{due}{explanation}{final}{start}, $seen->{reopened_at};
     is kinds($letter), 'captured routed answered verdict reopened routed', 'every step';
-    problem(verdict($letter, { mark => 5, solved => yes }), 409, 'not-answered', 'the old answer is judged');
+    problem(verdict($letter, { mark => 5, solved => yes_it() }), 409, 'not-answered', 'the old answer is judged');
     final($letter);
-    is verdict($letter, { mark => 5, solved => yes })->{json}{status}, 'closed', 'solved by the second answer';
-    is verdict($letter, { mark => 2, solved => no })->{json}{status}, 'routed', 'a closed one is opened again within the term';
+    is verdict($letter, { mark => 5, solved => yes_it() })->{json}{status}, 'closed', 'solved by the second answer';
+    is verdict($letter, { mark => 2, solved => no_it() })->{json}{status}, 'routed', 'a closed one is opened again within the term';
     is_deeply [map { $_->{verdict}{mark} } @{ way($letter)->{answers} }], [2, 1], 'each answer with its mark';
 };
 
@@ -78,9 +78,9 @@ subtest 'a term' => sub {
     my $letter = letter_at_body();
     final($letter);
     sql("update appeal set answered_at = answered_at - interval '31 days' where number = '$letter->{number}'");
-    problem(verdict($letter, { mark => 1, solved => no }), 409, 'too-late', 'after the term');
+    problem(verdict($letter, { mark => 1, solved => no_it() }), 409, 'too-late', 'after the term');
     sql('update region set verdict_days = 60 where id = 90', role => 'otklik_admin');
-    is verdict($letter, { mark => 1, solved => no })->{status}, 201, 'the region may give a longer one';
+    is verdict($letter, { mark => 1, solved => no_it() })->{status}, 201, 'the region may give a longer one';
     sql('update region set verdict_days = 30 where id = 90', role => 'otklik_admin');
 };
 
@@ -92,7 +92,7 @@ subtest 'at once' => sub {
         my @pids = map {
             my $pid = fork;
             if (!$pid) {
-                my $answer = verdict($letter, { mark => 3, solved => no }, idempotency => $key // new_key() . "-$$");
+                my $answer = verdict($letter, { mark => 3, solved => no_it() }, idempotency => $key // new_key() . "-$$");
                 require POSIX;
                 POSIX::_exit($answer->{status} == 201 ? 0 : $answer->{status} == 409 ? 1 : 2);
             }
@@ -106,15 +106,15 @@ subtest 'at once' => sub {
 };
 
 subtest 'counters, notices, chain' => sub {
-    my $letter = letter_at_body(notify => yes, contact => { email => 'anna@example.org' }, consent => '1');
+    my $letter = letter_at_body(notify => yes_it(), contact => { email => 'anna@example.org' }, consent => '1');
     my $id = sql("select id from appeal where number = '$letter->{number}'");
     my $sums = sub { return sql('select sum(closed), sum(reopened), sum(marks), sum(marks_sum) from appeal_count where region_id = 90') };
     my @before = split /\|/, $sums->();
     final($letter);
-    verdict($letter, { mark => 5, solved => yes });
-    verdict($letter, { mark => 3, solved => yes });
+    verdict($letter, { mark => 5, solved => yes_it() });
+    verdict($letter, { mark => 3, solved => yes_it() });
     is $sums->(), join('|', $before[0] + 1, $before[1], $before[2] + 1, $before[3] + 3), 'closed once, the later mark counts';
-    verdict($letter, { mark => 1, solved => no });
+    verdict($letter, { mark => 1, solved => no_it() });
     is $sums->(), join('|', $before[0] + 1, $before[1] + 1, $before[2] + 1, $before[3] + 1), 'opened again';
     wait_for(sub { kinds($letter) =~ /routed\z/ }, 10, 'routing');
     is sql("select string_agg(e.kind, ' ' order by e.seq) from outbox o join appeal_event e on e.appeal_id = o.appeal_id and e.seq = o.seq where o.appeal_id = '$id' and o.topic = 'notice'"),

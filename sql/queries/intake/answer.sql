@@ -2,7 +2,7 @@
 -- one statement. The row of the appeal is held, so that steps at once come one after the other. Outcomes: new, replayed, reused, retry (the same
 -- key is on its way), not_found, other_body, illegal, past, file_used, too_many, no_proof. appeal_by_number, then primary keys; 1 ms.
 -- $1 region, $2 number, $3 subject of the key, $4 body the key speaks for ('': any), $5 counter slot, $6 now (microseconds UTC),
--- $7 idempotency key, $8 fingerprint; $9 kind of the step, $10 interim or final (null: no answer), $11 states it may follow, $12 state that it
+-- $7 idempotency key (without $17 the same words in another round are another step), $8 fingerprint; $9 kind of the step, $10 interim or final (null: no answer), $11 states it may follow, $12 state that it
 -- leads to; $13 text, $14 reason, $15 day that is promised or postponed to, $16 link, $17 id and $18 moment that the client gives the step;
 -- $19 how many files an answer may have; arrays, one element a file: $20 ids, $21 names, $22 media types, $23 sizes, $24 digests
 with
@@ -17,6 +17,7 @@ held as materialized (
         a.municipality_id,
         a.notify,
         a.reopened_seq,
+        case when $17::text is null then $7::text || '.' || a.reopened else $7::text end as key,
         a.last_seq,
         a.last_hash
     from appeal a
@@ -64,6 +65,7 @@ judged as materialized (
         h.notify,
         h.last_seq,
         h.last_hash,
+        h.key,
         p.day,
         p.centre_id,
         case
@@ -94,7 +96,7 @@ judged as materialized (
         where k.region_id = $1::smallint
           and k.client = $3::text
           and k.route = 'updates'
-          and k.key = $7::text
+          and k.key = h.key
         limit 1
     ) i on true
 ),
@@ -104,7 +106,7 @@ claimed as (
         $1::smallint,
         $3::text,
         'updates',
-        $7::text,
+        j.key,
         $8::bytea,
         200,
         format('{"update_id":"%s.%s"}', j.number, j.last_seq + 1),

@@ -93,6 +93,15 @@ select
             'received_local', case when $5::boolean then local_moment(a.received_at, r.time_zone, $4) end,
             'status_is', case when $5::boolean then jsonb_build_object(a.status, true) end,
             'has_attachments', case when $5::boolean and a.attachments > 0 then true end,
+            'has_answers', case
+                when $5::boolean and exists (
+                    select
+                    from answer n
+                    where n.region_id = a.region_id
+                      and n.appeal_id = a.id
+                )
+                    then true
+            end,
             'page', case when $5::boolean then jsonb_build_object(
                 'judge', case
                     when a.status in ('answered', 'closed') and a.answer_seq is not null
@@ -198,6 +207,7 @@ select
                         order by v.seq desc
                         limit 1
                     ),
+                    'has_files', case when $5::boolean and n.files > 0 then true end,
                     'at_local', case when $5::boolean then local_moment(n.at, r.time_zone, $4) end,
                     'promised_local', case
                         when $5::boolean then local_day(n.promised_on, $4) || to_char(n.promised_on, ' YYYY')
