@@ -72,6 +72,27 @@ subtest 'from hand to hand' => sub {
     refused(told($key, $number, 'in_progress'), 400, qr/cannot follow "answered"/, 'nothing follows a final answer');
 };
 
+subtest 'proof that comes later' => sub {
+    my $letter = letter_at_body();
+    taken(told($key, $letter->{number}, 'in_progress'), 'an interim answer');
+    my $add = sub { my ($bytes, %o) = @_; my $answer = delete $o{answer} // 3; return request('POST', "/api/v1/appeals/$letter->{number}/attachments?answer=$answer", content => $bytes, headers => { 'Content-Type' => 'image/jpeg' }, lang => 'en', key => $key, %o) };
+    my $jpg = picture('jpg', 50, 40);
+    is $add->($jpg, key => undef)->{status}, 403, 'not by a stranger';
+    is $add->($jpg, key => body_key("third-$$"))->{status}, 404, 'not by another account';
+    is $add->($jpg, answer => 2)->{status}, 404, 'not to a step that is no answer';
+    is_deeply [map { $add->($jpg)->{status} } 1, 2], [201, 200], 'stored, once';
+    my $own = picture('jpg', 50, 40);
+    request('POST', "/api/v1/appeals/$letter->{number}/attachments?code=$letter->{code}", content => $own, headers => { 'Content-Type' => 'image/jpeg' });
+    is $add->($own)->{status}, 422, 'the resident\'s own photo is no proof';
+    is $add->(picture('jpg', 20, 20))->{status}, 201, 'another' for 1 .. 9;
+    is $add->(picture('jpg', 20, 20))->{status}, 422, 'ten at most';
+    my $seen = way($letter);
+    is_deeply [scalar @{ $seen->{answers}[0]{files} }, scalar @{ $seen->{attachments} }], [10, 1], 'files of the answer and of the letter lie apart';
+    taken(told($key, $letter->{number}, 'fixed'), 'the final answer needs no other proof');
+    is join(' ', files_under('incoming')), '', 'nothing is left lying about';
+    is otklik('audit', 'verify', '--region', 90, { role => 'otklik_owner' })->{status}, 0, 'the chain holds';
+};
+
 subtest 'proof that came before' => sub {
     my $letter = letter_at_body();
     my $jpg = picture('png', 40, 30);

@@ -213,13 +213,15 @@ select
                         when $5::boolean then local_day(n.promised_on, $4) || to_char(n.promised_on, ' YYYY')
                     end,
                     'promise_broken', case
-                        when $5::boolean and a.status in ('accepted', 'answered')
+                        when $5::boolean and n.seq > a.reopened_seq and a.status in ('accepted', 'answered')
                             and n.promised_on < (statement_timestamp() at time zone r.time_zone)::date
                             then true
                     end,
                     'kind_is', case when $5::boolean then jsonb_build_object(n.kind, true) end,
                     'reason_is', case when $5::boolean and n.reason is not null then jsonb_build_object(n.reason, true) end,
-                    'runs_on', case when $5::boolean and n.kind = 'interim' and a.answered_at is null then true end
+                    'runs_on', case
+                        when $5::boolean and n.kind = 'interim' and n.seq > a.reopened_seq and a.answered_at is null then true
+                    end
                 )
                 order by n.seq desc
             )
