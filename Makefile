@@ -47,6 +47,7 @@ QUERY_HEADERS = $(patsubst %,$(BUILD)/gen/%_queries.h,$(QUERIES))
 MODULE = $(if $(wildcard ngx_module/config),$(BUILD)/ngx_module/ngx_http_appeal_module.so)
 UNIT_SOURCES = $(wildcard tests/unit/*_test.c)
 UNIT_TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(UNIT_SOURCES))
+REPLAYS = $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/replay/%,$(wildcard tests/fuzz/*_fuzz.c))
 BENCH_SOURCES = $(wildcard bench/*.c)
 BENCH_TOOLS = $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
 
@@ -57,7 +58,7 @@ BENCH_TOOLS = $(patsubst bench/%.c,$(BUILD)/bench/%,$(BENCH_SOURCES))
 all: programs module
 programs: $(BINARIES)
 module: $(MODULE)
-unit-tests: $(UNIT_TESTS)
+unit-tests: $(UNIT_TESTS) $(REPLAYS)
 bench-tools: $(BENCH_TOOLS)
 
 help:
@@ -154,6 +155,18 @@ $(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/fuzz/%,$1): $1 $(shell sed -n 's:^// sou
 		-o $$@ $$(filter %.c,$$^) $(shell sed -n 's:^// libs\: *::p;10q' $1)
 endef
 $(foreach f,$(wildcard tests/fuzz/*_fuzz.c),$(eval $(call fuzz_rules,$f)))
+
+# The same targets over their kept corpora (tests/fuzz/corpus), for tests: any compiler will do, and the sanitizers are always on.
+
+# $1 source
+define replay_rules
+$(patsubst tests/fuzz/%_fuzz.c,$(BUILD)/replay/%,$1): $1 tests/fuzz/replay.c $(shell sed -n 's:^// sources\: *::p;10q' $1) $(wildcard services/common/*.h ngx_module/*.h)
+	@mkdir -p $$(@D)
+	$$(CC) -std=c11 -O1 -g $$(WARNINGS) -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+		$$(CPPFLAGS) $(addprefix -iquote ,$(sort $(dir $(shell sed -n 's:^// sources\: *::p;10q' $1)))) \
+		-o $$@ $$(filter %.c,$$^) $(shell sed -n 's:^// libs\: *::p;10q' $1)
+endef
+$(foreach f,$(wildcard tests/fuzz/*_fuzz.c),$(eval $(call replay_rules,$f)))
 
 # ---- install
 

@@ -67,6 +67,7 @@ function operation(path, method, op, shared) {
   if (parameters.length)
     out.push('| Parameter | In | Type | Required | |', '|---|---|---|---|---|',
       ...parameters.map((p) => `| \`${p.name}\` | ${p.in} | ${kind(p.schema)} | ${p.required ? 'yes' : ''} | ${cell(p.description)} |`), '');
+  for (const sample of op['x-codeSamples'] ?? []) out.push(`${sample.label}:`, '', '```sh', sample.source.trim(), '```', '');
   if (op.requestBody) out.push(...body('Request', resolve(op.requestBody).content));
   out.push('| Status | Meaning |', '|---|---|');
   for (const [status, answer] of Object.entries(op.responses)) out.push(`| ${status} | ${cell(resolve(answer).description)} |`);

@@ -72,6 +72,7 @@ struct db {
     void *ready_data;
     int closing;
     int open_timers;
+    int reserved; /* the first ones are for db_ask_on */
     int n;
     struct connection connections[];
 };
@@ -503,16 +504,29 @@ enum otk_err db_ask_on(struct db *db, int connection, size_t which, const char *
                 done, data);
 }
 
-enum otk_err db_ask(struct db *db, size_t which, const char *const *params, db_callback done,
-                    void *data)
+/* The one of those from FROM up to END that has the least to do; NULL when none is ready. */
+static const struct connection *least_busy(const struct db *db, int from, int end)
 {
     const struct connection *best = NULL;
-    for (int i = 0; i < db->n; i++) {
+    for (int i = from; i < end; i++) {
         const struct connection *c = &db->connections[i];
         if (usable(c) && !c->held && (best == NULL || c->n < best->n)) {
             best = c;
         }
     }
+    return best;
+}
+
+void db_reserve(struct db *db, int n)
+{
+    db->reserved = n;
+}
+
+enum otk_err db_ask(struct db *db, size_t which, const char *const *params, db_callback done,
+                    void *data)
+{
+    const struct connection *best = least_busy(db, db->reserved, db->n);
+    best = best == NULL ? least_busy(db, 0, db->reserved) : best;
     return best == NULL ? OTK_UNAVAILABLE
                         : db_ask_on(db, best->number, which, params, NULL, NULL, done, data);
 }

@@ -8,6 +8,7 @@
 #include "hooks.h"
 #include "intake.h"
 #include "intake_queries.h"
+#include "lanes.h"
 #include "log.h"
 #include "open311.h"
 #include "pages.h"
@@ -121,6 +122,7 @@ static int start(struct service *s)
         return -1;
     }
     intake.slot = (int)slot;
+    lanes_open(s->db, (int)writers);
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);

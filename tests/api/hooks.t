@@ -362,13 +362,14 @@ subtest 'recorded events' => sub {
     my $samples = "$ENV{OTKLIK_SHARED}/data/api_samples";
     plan skip_all => 'no recorded events: OTKLIK_SHARED names no folder with data/api_samples' unless length $ENV{OTKLIK_SHARED} && -d $samples;
     my $raw = sub { my ($path) = @_; open my $in, '<:raw', $path or die "$path: $!"; local $/ = undef; return scalar <$in> };
-    my %seen;
+    my (%seen, %table);
     my $judge = sub {
-        my ($network, $event, $name) = @_;
+        my ($network, $event, $name, $type) = @_;
         is $event->{state}, 'done', "$name is read" or diag $event->{error};
         ok $event->{outcome}, "$name: " . join ' ', grep { defined } @{$event}{qw(outcome reason)};
         ok $event->{outcome} ne 'not_an_appeal' || $event->{reason}, "$name: with a reason";
         $seen{ $event->{outcome} // '' }++;
+        $table{ $network . ' ' . $type }{ $event->{outcome} . (defined $event->{reason} ? " ($event->{reason})" : '') }++;
     };
     for my $path (sort glob "$samples/vk/GetBotsLongPollHistory_*.json") {
         my $text = $raw->($path);
@@ -377,20 +378,24 @@ subtest 'recorded events' => sub {
         my ($name) = $path =~ m{_(\w+)\.json};
         # As it came, but for what ours must prove: the group and the secret. Then with a text that asks for something.
         my $ours = $text =~ s/\{/{"secret":"$secret",/r =~ s/"group_id":\s*\d+/"group_id": $group/r;
-        $judge->('vk', sent('vk', 'city', $ours), "vk $name");
+        $judge->('vk', sent('vk', 'city', $ours), "vk $name", $recorded->{type});
         next unless $recorded->{type} =~ /\A(?:wall_reply|video_comment|board_post|photo_comment|market_comment|message|wall_post)_(?:new|edit|restore|delete)\z/;
         my $asks = $ours =~ s/"text":\s*"(?:test1?|f)"/'"text": "' . encode_utf8("$lamp ($name)") . '"'/er =~ s/"id":\s*\d+,/'"id": ' . next_id() . ','/er =~ s/"conversation_message_id":\s*\d+/'"conversation_message_id": ' . next_id()/er;
         my $own = ($recorded->{object}{from_id} // "") =~ /\A-/ || $recorded->{object}{out} || 0;
         my $event = sent('vk', 'city', $asks);
+        $table{"vk $recorded->{type}, asking"}{ $event->{outcome} . (defined $event->{reason} ? " ($event->{reason})" : '') }++;
         is $event->{outcome}, $recorded->{type} =~ /delete/ || $own ? 'not_an_appeal' : 'appeal', "vk $name that asks for something" or diag explain $event;
     }
     for my $recorded (@{ json_of($raw->("$samples/telegram/updates_from_teloxide_tests.json")) }) {
-        $judge->('telegram', sent('telegram', 'city', $recorded->{update}), "telegram $recorded->{name}");
+        my ($kind) = grep { $_ ne 'update_id' } sort keys %{ $recorded->{update} };
+        $judge->('telegram', sent('telegram', 'city', $recorded->{update}), "telegram $recorded->{name}", $kind);
         next unless $recorded->{update}{message} && $recorded->{update}{message}{text};
         my %message = (%{ $recorded->{update}{message} }, text => $lamp, message_id => next_id());
         is sent('telegram', 'city', { update_id => next_id(), message => \%message })->{outcome}, 'appeal', "telegram $recorded->{name} that asks for something";
     }
     cmp_ok $seen{not_an_appeal}, '>', 50, 'all of them';
+    diag 'what recorded events become:';
+    for my $type (sort keys %table) { diag sprintf '  %-45s %s', $type, join ', ', map { "$table{$type}{$_} $_" } sort keys %{ $table{$type} } }
 };
 
 unlike log_of('intake'), qr/Sanitizer|runtime error/, 'no sanitizer has complained';

@@ -23,7 +23,7 @@ my %seen;
 # ---- what both formats say
 
 # The JSON that a document of GeoReport stands for, by the specification's own rules: containers become lists, the root goes.
-my %list_of = (attributes => 'attribute', endpoints => 'endpoint', errors => 'error', formats => 'format', notes => 'note', service_requests => 'request',
+my %list_of = (attributes => 'attribute', endpoints => 'endpoint', errors => 'error', formats => 'format', jurisdictions => 'jurisdiction', notes => 'note', service_requests => 'request',
     service_request_updates => 'request_update', services => 'service', values => 'value');
 
 sub as_data {
