@@ -74,6 +74,7 @@ enum field_code {
     FE_NOT_ALLOWED,
     FE_ORDER, /* the beginning lies behind the end */
     FE_SPAN,  /* more than five years */
+    FE_MOMENT, /* too long ago, or still to come; the bound in days */
     FE_FILE_TYPE,
     FE_FILE_SIZE,  /* the bound in MB */
     FE_FILE_COUNT, /* the bound: how many */

@@ -36,6 +36,7 @@ enum otk_err {
     OTK_KEY_REUSED,  /* same key, other request */
     OTK_KEY_RUNNING, /* same key, first request not finished */
     OTK_NOT_FOUND,
+    OTK_CLOSED,       /* it is over: nothing may be added */
     OTK_NOT_READY,    /* it is there, and not yet fit to be shown */
     OTK_NOT_ANSWERED, /* a verdict on what has no final answer */
     OTK_TOO_LATE,     /* the time for a verdict is over */
@@ -44,6 +45,9 @@ enum otk_err {
     OTK_TOO_LARGE,
     OTK_UNAUTHORIZED,
     OTK_FORBIDDEN,
+    OTK_BLOCKED, /* a moderator has blocked this sender */
+    OTK_QUOTA_ADDRESS,  /* so many letters a day from an address: 429 */
+    OTK_QUOTA_RESIDENT, /* so many letters a day with a contact: 429 */
     OTK_UNAVAILABLE, /* database away or queue full: try again, with Retry-After */
     OTK_FULL,        /* no space left on the database's disk: 507 */
     OTK_INTERNAL,

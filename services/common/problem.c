@@ -44,6 +44,12 @@ static const struct problem problems[OTK_ERR_COUNT] = {
                         { "Не найдено", "Not found" },
                         { "По этому адресу ничего нет.", "There is nothing at this address." },
                         0 },
+    [OTK_CLOSED] = { 409,
+                     "closed",
+                     { "Обращение закрыто", "The appeal is closed" },
+                     { "К закрытому обращению присоединиться нельзя. Напишите новое.",
+                       "A closed appeal cannot be joined. Write a new one." },
+                     0 },
     [OTK_NOT_READY] = { 409,
                         "not-ready",
                         { "Ещё не готово", "Not ready yet" },
@@ -96,6 +102,30 @@ static const struct problem problems[OTK_ERR_COUNT] = {
                         { "У этого ключа нет права на такое действие.",
                           "This credential may not do that." },
                         0 },
+    [OTK_BLOCKED] = { 403,
+                      "blocked",
+                      { "Приём приостановлен", "Blocked" },
+                      { "Модератор приостановил приём обращений от этого отправителя. Можно "
+                        "написать на бумаге или прийти на приём.",
+                        "A moderator does not take letters of this sender for now. Write on paper "
+                        "or come to a reception." },
+                      0 },
+    [OTK_QUOTA_ADDRESS] = { 429,
+                            "quota-address",
+                            { "На сегодня достаточно", "Enough for today" },
+                            { "С этого сетевого адреса сегодня принято столько обращений, сколько "
+                              "можно за день; завтра примем снова.",
+                              "From this network address as many letters have come today as may in "
+                              "a day; tomorrow more may." },
+                            0 },
+    [OTK_QUOTA_RESIDENT] = { 429,
+                             "quota-resident",
+                             { "На сегодня достаточно", "Enough for today" },
+                             { "С этими контактными данными сегодня принято столько обращений, "
+                               "сколько можно за день; завтра примем снова.",
+                               "With this contact as many letters have come today as may in a day; "
+                               "tomorrow more may." },
+                             0 },
     [OTK_UNAVAILABLE] = { 503,
                           "unavailable",
                           { "Сервис недоступен", "Service unavailable" },

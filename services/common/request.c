@@ -48,6 +48,8 @@ struct right {
 static const struct right roles[] = {
     { STR("integrator"), ROLE_INTEGRATOR },
     { STR("staff"), ROLE_STAFF },
+    { STR("moderator"), ROLE_MODERATOR },
+    { STR("registrar"), ROLE_REGISTRAR },
     { { NULL, 0 }, 0 },
 };
 static const struct right scopes[] = {
@@ -177,6 +179,8 @@ enum otk_err exchange_read(struct exchange *x, const struct fcgi_request *from)
         r->method = METHOD_GET;
     } else if (str_eq(extras.method, STR("POST"))) {
         r->method = METHOD_POST;
+    } else if (str_eq(extras.method, STR("DELETE"))) {
+        r->method = METHOD_DELETE;
     }
     /* What goes into the database or the log later must be text. */
     if (bad_text(r->path) || bad_text(r->subject) || bad_text(r->client) || bad_text(r->auth) ||

@@ -10,10 +10,10 @@ struct service;
 struct route;
 struct upload;
 
-enum method { METHOD_GET = 1, METHOD_POST = 2 }; /* HEAD is served as GET without a body */
+enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_DELETE = 4 }; /* HEAD is served as GET without a body */
 
 /* Roles the edge may name in APPEAL_ROLES; a bit each. */
-enum role { ROLE_INTEGRATOR = 1, ROLE_STAFF = 2 };
+enum role { ROLE_INTEGRATOR = 1, ROLE_STAFF = 2, ROLE_MODERATOR = 4, ROLE_REGISTRAR = 8 };
 
 /* What a key is good for, in APPEAL_SCOPE; a bit each. */
 enum scope { SCOPE_ANSWER = 1 };

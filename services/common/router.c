@@ -37,7 +37,12 @@ enum otk_err router_find(const struct route *routes, struct request *r, const ch
 {
     static const char *const methods[] = { [METHOD_GET] = "GET, HEAD",
                                            [METHOD_POST] = "POST",
-                                           [METHOD_GET | METHOD_POST] = "GET, HEAD, POST" };
+                                           [METHOD_GET | METHOD_POST] = "GET, HEAD, POST",
+                                           [METHOD_DELETE] = "DELETE",
+                                           [METHOD_GET | METHOD_DELETE] = "GET, HEAD, DELETE",
+                                           [METHOD_POST | METHOD_DELETE] = "POST, DELETE",
+                                           [METHOD_GET | METHOD_POST | METHOD_DELETE] =
+                                               "GET, HEAD, POST, DELETE" };
     unsigned known = 0;
     for (const struct route *route = routes; route->path != NULL; route++) {
         struct str args[PATH_ARGS];

@@ -146,7 +146,7 @@ static enum otk_err read_fields(struct request *r, struct field_errors *errors, 
     if (r->values == NULL) {
         return OTK_INTERNAL;
     }
-    if (r->method == METHOD_GET || r->route->from_query) {
+    if (r->method != METHOD_POST || r->route->from_query) {
         struct str query = own_arguments(r);
         return query.p == NULL
                    ? OTK_INTERNAL

@@ -59,6 +59,9 @@ static struct metric replayed_total = { .name = "otklik_intake_replayed_total",
                                         .help =
                                             "Requests answered with the first answer to their key",
                                         .type = "counter" };
+static struct metric refused_total = { .name = "otklik_intake_refused_total",
+                                       .help = "Letters over a quota or of blocked senders",
+                                       .type = "counter" };
 static struct metric statements_total = { .name = "otklik_intake_statements_total",
                                           .help = "Statements that stored or found appeals",
                                           .type = "counter" };
@@ -187,12 +190,23 @@ static void again_later(struct batch *b, struct submission *s)
     }
 }
 
-enum outcome { CREATED, REPLAYED, REUSED, UNKNOWN_THEME, RETRY, OUTCOMES };
+enum outcome {
+    CREATED,
+    REPLAYED,
+    REUSED,
+    UNKNOWN_THEME,
+    BLOCKED,
+    QUOTA_RESIDENT,
+    QUOTA_ADDRESS,
+    RETRY,
+    OUTCOMES
+};
 
 static enum outcome outcome_of(struct str name)
 {
-    static const char *const names[] = { "created", "replayed", "reused", "unknown_theme",
-                                         "retry" };
+    static const char *const names[] = { "created",        "replayed",      "reused",
+                                         "unknown_theme",  "blocked",       "quota_resident",
+                                         "quota_address",  "retry" };
     for (int i = 0; i < OUTCOMES; i++) {
         if (str_eq(name, str_of(names[i]))) {
             return (enum outcome)i;
@@ -204,7 +218,9 @@ static enum outcome outcome_of(struct str name)
 static void answer(struct carrier *c, struct submission *s, const PGresult *res, int row)
 {
     static const enum otk_err refusals[OUTCOMES] = {
-        [REUSED] = OTK_KEY_REUSED, [UNKNOWN_THEME] = OTK_INVALID
+        [REUSED] = OTK_KEY_REUSED,          [UNKNOWN_THEME] = OTK_INVALID,
+        [BLOCKED] = OTK_BLOCKED,            [QUOTA_RESIDENT] = OTK_QUOTA_RESIDENT,
+        [QUOTA_ADDRESS] = OTK_QUOTA_ADDRESS
     };
     enum outcome outcome = outcome_of(db_cell(res, row, 1));
     if (outcome == RETRY) {
@@ -212,7 +228,9 @@ static void answer(struct carrier *c, struct submission *s, const PGresult *res,
         return;
     }
     if (refusals[outcome] != OTK_OK) {
-        refuse(s, refusals[outcome], NULL);
+        refused_total.value += outcome >= BLOCKED;
+        s->done(s, refusals[outcome], (int)strtol(PQgetvalue(res, row, 2), NULL, 10),
+                db_cell(res, row, 3), NULL);
         return;
     }
     if (outcome == CREATED) {
@@ -392,6 +410,7 @@ struct batch *batch_open(struct service *service, int slot, int writers)
     b->later_timer.data = b->hint_timer.data = b;
     metric_register(&appeals_total);
     metric_register(&replayed_total);
+    metric_register(&refused_total);
     metric_register(&statements_total);
     metric_register(&rows_total);
     metric_register(&failed_total);

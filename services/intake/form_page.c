@@ -266,7 +266,6 @@ static void store_files(struct request *r, struct str body)
 static void on_done(struct submission *s, enum otk_err err, int status, struct str body,
                     const struct db_result *result)
 {
-    (void)status; /* of the first answer: 201 */
     (void)result;
     struct request *r = s->request;
     if (err == OTK_OK) {
@@ -281,7 +280,7 @@ static void on_done(struct submission *s, enum otk_err err, int status, struct s
     if (errors != NULL && err == OTK_INVALID) {
         field_error_add(errors, STR("theme"), FE_NO_SUCH, 0);
     }
-    show_again(r, err, STR(""), errors);
+    show_again(r, err, submission_refusal(s, err, status, body), errors);
 }
 
 void form_take(struct request *r)

@@ -2,17 +2,23 @@
 #include <stdlib.h>
 
 #include "attach.h"
+#include "entry.h"
 #include "config.h"
 #include "forget.h"
 #include "hook_queue.h"
 #include "hooks.h"
 #include "intake.h"
 #include "intake_queries.h"
+#include "join.h"
 #include "lanes.h"
 #include "log.h"
+#include "map.h"
 #include "open311.h"
 #include "pages.h"
+#include "places.h"
 #include "submit.h"
+#include "suggestions.h"
+#include "theme_words.h"
 #include "themes.h"
 #include "track.h"
 #include "upload.h"
@@ -37,6 +43,13 @@ static const struct route routes[] = {
       .files = letter_files,
       .patience_ms = LETTER_PATIENCE_MS,
       .ask = submit_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/desk/appeals",
+      .roles = ENTRY_ROLES,
+      .fields = entry_fields,
+      .files = letter_files,
+      .patience_ms = LETTER_PATIENCE_MS,
+      .ask = entry_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/appeals/{number}",
       .fields = track_fields,
@@ -56,10 +69,20 @@ static const struct route routes[] = {
       .path = "/api/v1/appeals/{number}/verdict",
       .fields = verdict_fields,
       .ask = verdict_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/appeals/{number}/join",
+      .fields = join_fields,
+      .ask = join_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/themes",
       .fields = form_query_fields,
       .ask = themes_ask },
+    { .method = METHOD_GET, .path = "/api/v1/places", .fields = places_fields, .ask = places_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/suggestions",
+      .fields = suggestions_fields,
+      .ask = suggestions_ask },
+    { .method = METHOD_GET, .path = "/api/v1/map", .fields = form_query_fields, .ask = map_ask },
     { .method = METHOD_GET, .path = "/", .ask = form_show, .late = form_late },
     { .method = METHOD_POST,
       .path = "/",
@@ -69,6 +92,13 @@ static const struct route routes[] = {
       .ask = form_take,
       .invalid = form_invalid,
       .late = form_late },
+    { .method = METHOD_GET, .path = "/desk/entry", .ask = entry_show, .late = entry_page_late },
+    { .method = METHOD_POST,
+      .path = "/desk/entry",
+      .fields = entry_page_fields,
+      .ask = entry_page_take,
+      .invalid = entry_page_invalid,
+      .late = entry_page_late },
     { .method = METHOD_GET,
       .path = "/track",
       .fields = track_page_fields,
@@ -126,7 +156,8 @@ static int start(struct service *s)
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);
-    if (intake.forget == NULL || intake.hooks == NULL) {
+    intake.themes = theme_words_open(s);
+    if (intake.forget == NULL || intake.hooks == NULL || intake.themes == NULL) {
         log_write(LOG_ERROR, STR(""), "memory is out at the start");
         return -1;
     }
@@ -135,7 +166,8 @@ static int start(struct service *s)
     intake.pages = pages_load(getenv("OTKLIK_WEB"));
     intake.uploads =
         uploads_open(s->loop, getenv("OTKLIK_FILES"), (int64_t)file_mb * MEGABYTE, UPLOADS_MAX);
-    if (intake.pages == NULL || intake.uploads == NULL) {
+    intake.tiles = map_tiles();
+    if (intake.pages == NULL || intake.uploads == NULL || intake.tiles == NULL) {
         return -1;
     }
     s->state = &intake;

@@ -5,7 +5,7 @@
 #include "pages.h"
 #include "template.h"
 
-enum page { PAGE_FORM, PAGE_TRACK, PAGE_COUNT };
+enum page { PAGE_FORM, PAGE_TRACK, PAGE_ENTRY, PAGE_COUNT };
 
 /* Answers with the page drawn from CONTEXT, a JSON object (NUL-terminated; .p NULL when memory ran
  * out while it was made). */

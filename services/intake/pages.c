@@ -43,7 +43,9 @@ static yajl_val read_texts(const char *web, enum lang lang)
 
 struct pages *pages_load(const char *web)
 {
-    static const char *const names[PAGE_COUNT] = { [PAGE_FORM] = "form", [PAGE_TRACK] = "track" };
+    static const char *const names[PAGE_COUNT] = { [PAGE_FORM] = "form",
+                                                   [PAGE_TRACK] = "track",
+                                                   [PAGE_ENTRY] = "entry" };
     static struct pages pages; /* a process has one set of them */
     struct pages *p = &pages;
     char dir[512], why[256];

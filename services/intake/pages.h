@@ -10,6 +10,14 @@ struct pages;
 /* Reads templates and texts from the folder WEB; NULL with the reason logged. */
 struct pages *pages_load(const char *web);
 
+/* GET and POST /desk/entry: what a registrar types in; without JavaScript for who has a session. */
+extern const struct field entry_page_fields[];
+void entry_show(struct request *r);
+void entry_page_take(struct request *r);
+void entry_page_invalid(struct request *r, enum otk_err err, struct str detail,
+                        const struct field_errors *errors);
+int entry_page_late(struct request *r, struct str *html);
+
 /* GET / */
 extern const struct field form_query_fields[];
 void form_show(struct request *r);

@@ -5,6 +5,7 @@
 
 #include "ids.h"
 #include "language.h"
+#include "likeness.h"
 #include "upload.h"
 
 enum { KEY_MAX = 255, DIGEST = 67 };
@@ -131,6 +132,13 @@ static int put_number(const struct request *r, enum submission_field f, struct s
     return out->p == NULL ? -1 : 0;
 }
 
+/* Whom no key vouches for: their letters are counted and compared. */
+static int is_stranger(struct str auth)
+{
+    return str_eq(auth, STR("anonymous")) || str_eq(auth, STR("challenge")) ||
+           str_eq(auth, STR("hook"));
+}
+
 struct submission *submission_make(struct request *r, struct str key)
 {
     struct submission *s = arena_zero(r->arena, sizeof *s);
@@ -160,6 +168,11 @@ struct submission *submission_make(struct request *r, struct str key)
     c[COL_CONTACT_PHONE] = text_of(r, F_CONTACT_PHONE);
     /* Consent to nothing is not kept. */
     c[COL_CONSENT] = contact ? text_of(r, F_CONSENT) : (struct str){ NULL, 0 };
+    if (is_stranger(c[COL_AUTH])) {
+        c[COL_TEXT_DIGEST] = likeness_of_text(r->arena, c[COL_TEXT]);
+        c[COL_RESIDENT] = likeness_of_resident(r->arena, r->region, c[COL_CONTACT_EMAIL],
+                                               c[COL_CONTACT_PHONE]);
+    }
     c[COL_NOTIFY] = text_of(r, F_NOTICES);
     c[COL_PUBLIC] = text_of(r, F_PUBLIC);
     if (put_number(r, F_LAT, &c[COL_LAT]) != 0 || put_number(r, F_LON, &c[COL_LON]) != 0 ||
@@ -169,8 +182,29 @@ struct submission *submission_make(struct request *r, struct str key)
     return s;
 }
 
+struct str submission_refusal(const struct submission *s, enum otk_err err, int status,
+                              struct str body)
+{
+    struct request *r = s->request;
+    if (err != OTK_QUOTA_ADDRESS && err != OTK_QUOTA_RESIDENT) {
+        return STR("");
+    }
+    reply_header(r, "Retry-After", body);
+    struct str text = arena_printf(r->arena,
+                                   r->lang == LANG_RU ? "%s Можно %d в день." : "%s %d a day may come.",
+                                   problem_text(err, r->lang), status);
+    return text.p == NULL ? STR("") : text;
+}
+
 int submission_answers(struct submission *s, struct str json)
 {
     s->columns[COL_ANSWERS] = json;
+    return fingerprint(s, s->request->arena, &s->columns[COL_FINGERPRINT]);
+}
+
+int submission_entry(struct submission *s, struct str channel, struct str told)
+{
+    s->columns[COL_CHANNEL] = channel;
+    s->columns[COL_ENTRY] = told;
     return fingerprint(s, s->request->arena, &s->columns[COL_FINGERPRINT]);
 }

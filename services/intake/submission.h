@@ -32,6 +32,8 @@ enum column {
     COL_NOTIFY,
     COL_PUBLIC,
     COL_ENTRY,
+    COL_RESIDENT,
+    COL_TEXT_DIGEST,
     COLUMNS
 };
 
@@ -39,7 +41,8 @@ struct submission {
     struct request *request;
     struct str columns[COLUMNS]; /* .p NULL: SQL null; in the request's arena */
     /* What became of it. OK: STATUS and BODY (JSON) of the first answer. Otherwise how to refuse;
-     * RESULT is the database's, or NULL. */
+     * RESULT is the database's, or NULL. OTK_QUOTA_…: STATUS letters a day, BODY seconds until the
+     * next one (submission_refusal). */
     void (*done)(struct submission *s, enum otk_err err, int status, struct str body,
                  const struct db_result *result);
     struct submission *next; /* of the batch's queue */
@@ -97,7 +100,14 @@ int submission_key_good(struct str key);
 /* Makes the row out of the request's checked values and KEY; NULL when memory or randomness is out.
  */
 struct submission *submission_make(struct request *r, struct str key);
+/* What to tell whom ERR refuses, and a Retry-After where it is known; empty: the error's own text.
+ */
+struct str submission_refusal(const struct submission *s, enum otk_err err, int status,
+                              struct str body);
 /* Adds what the client told besides the letter, a JSON object; 0, or -1 when memory is out. */
 int submission_answers(struct submission *s, struct str json);
+/* The letter was typed in by staff: CHANNEL it came by, TOLD about it (JSON), part of what makes it
+ * this letter and no other. 0, or -1 when memory is out. */
+int submission_entry(struct submission *s, struct str channel, struct str told);
 
 #endif

@@ -52,8 +52,8 @@ static void store_files(struct request *r, int status, struct str body)
     }
 }
 
-static void on_done(struct submission *s, enum otk_err err, int status, struct str body,
-                    const struct db_result *result)
+void submit_done(struct submission *s, enum otk_err err, int status, struct str body,
+                 const struct db_result *result)
 {
     struct request *r = s->request;
     if (err == OTK_INVALID) { /* the one thing only the database knows */
@@ -62,7 +62,7 @@ static void on_done(struct submission *s, enum otk_err err, int status, struct s
     } else if (result != NULL) {
         reply_db_problem(r, result);
     } else if (err != OTK_OK) {
-        reply_problem(r, err, STR(""));
+        reply_problem(r, err, submission_refusal(s, err, status, body));
     } else {
         reply_header(r, "Cache-Control", STR("no-store"));
         if (s->replayed) {
@@ -101,6 +101,6 @@ void submit_ask(struct request *r)
         reply_problem(r, OTK_INTERNAL, STR(""));
         return;
     }
-    s->done = on_done;
+    s->done = submit_done;
     batch_add(intake_of(r)->batch, s);
 }

@@ -25,7 +25,7 @@
 enum { FILE_MAX = 16 << 20, SUBJECT_MAX = 64, HOOK_MAX = 32, SOURCE_MAX = 2048, SCOPES_MAX = 128 };
 
 static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-static const char *const known_roles[] = { "integrator", "staff", "channel", NULL };
+static const char *const known_roles[] = { "integrator", "staff", "channel", "moderator", "registrar", NULL };
 
 /* ---- making */
 
@@ -299,7 +299,7 @@ static int check_add(const struct add_settings *s)
     }
     if (!are_roles(s->roles)) {
         return cli_usage(&command_keys_add,
-                         "--roles takes integrator, staff, channel, with commas between");
+                         "--roles takes integrator, staff, moderator, registrar, channel, with commas between");
     }
     if (s->scopes != NULL && !are_scopes(s->scopes)) {
         return cli_usage(&command_keys_add,

@@ -1,18 +1,49 @@
-/* otklik-routing: finds theme, place, body and deadlines of every appeal that came in. */
+/* otklik-routing: finds theme, place, body and deadlines of every appeal that came in; the desk of
+ * moderators. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "log.h"
-#include "service.h"
+#include "desk.h"
 #include "queue.h"
+#include "service.h"
 #include "routing_queries.h"
 
 /* Slots of appeal_count below this belong to intake. */
 enum { SLOT_MIN = 100, SLOT_MAX = 999 };
 
-/* No public endpoint yet: health and metrics come with every service. */
 static const struct route routes[] = {
+    { .method = METHOD_GET,
+      .path = "/api/v1/desk/blocks",
+      .roles = ROLE_MODERATOR,
+      .fields = desk_blocks_fields,
+      .ask = desk_blocks },
+    { .method = METHOD_POST,
+      .path = "/api/v1/desk/blocks",
+      .roles = ROLE_MODERATOR,
+      .fields = desk_block_fields,
+      .ask = desk_block },
+    { .method = METHOD_DELETE,
+      .path = "/api/v1/desk/blocks/{id}",
+      .roles = ROLE_MODERATOR,
+      .ask = desk_lift },
+    { .method = METHOD_GET,
+      .path = "/api/v1/desk/quotas",
+      .roles = ROLE_MODERATOR,
+      .ask = desk_quotas },
+    { .method = METHOD_DELETE,
+      .path = "/api/v1/desk/quotas/{kind}/{subject}",
+      .roles = ROLE_MODERATOR,
+      .ask = desk_forgive },
+    { .method = METHOD_GET,
+      .path = "/api/v1/desk/repeats",
+      .roles = ROLE_MODERATOR,
+      .ask = desk_repeats },
+    { .method = METHOD_POST,
+      .path = "/api/v1/desk/appeals/{number}/release",
+      .roles = ROLE_MODERATOR,
+      .ask = desk_release },
     { .path = NULL },
 };
 

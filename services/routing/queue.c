@@ -63,6 +63,8 @@ struct row {
     int32_t theme_id, municipality_id; /* 0: none */
     int known_client;                  /* or one that has paid with work */
     int has_point, is_appeal;
+    int blocked, repeated; /* a moderator must look at it … */
+    int released;          /* … and has done so */
     int64_t received_us;
     int attempts;
 };
@@ -77,7 +79,9 @@ enum column {
     COL_CLASS,
     COL_RECEIVED,
     COL_HAS_POINT,
-    COL_MUNICIPALITY
+    COL_MUNICIPALITY,
+    COL_HOLD,
+    COL_REPEATED
 };
 
 /* The arrays of route.sql, in the order of its parameters from $4 on. */
@@ -373,7 +377,7 @@ static int is_known(struct str auth)
 
 static struct row row_of(const PGresult *res, int i)
 {
-    struct str auth = db_cell(res, i, COL_AUTH);
+    struct str auth = db_cell(res, i, COL_AUTH), hold = db_cell(res, i, COL_HOLD);
     return (struct row){
         .outbox_id = db_cell(res, i, COL_OUTBOX),
         .attempts = (int)strtol(PQgetvalue(res, i, COL_ATTEMPTS), NULL, 10),
@@ -385,6 +389,9 @@ static struct row row_of(const PGresult *res, int i)
         .received_us = strtoll(PQgetvalue(res, i, COL_RECEIVED), NULL, 10),
         .has_point = str_eq(db_cell(res, i, COL_HAS_POINT), STR("t")),
         .municipality_id = (int32_t)strtol(PQgetvalue(res, i, COL_MUNICIPALITY), NULL, 10),
+        .blocked = str_eq(hold, STR("blocked")),
+        .repeated = str_eq(db_cell(res, i, COL_REPEATED), STR("t")),
+        .released = str_eq(hold, STR("released")),
     };
 }
 
@@ -436,7 +443,9 @@ static void decide(struct queue *q, const struct dictionary *d, const struct row
         int holds;
         const char *name;
     } reasons[] = {
-        { !row->known_client, "anonymous" },
+        { !row->known_client && !row->released, "anonymous" },
+        { row->blocked, "blocked" },
+        { row->repeated && !row->released, "repeat" },
         { theme_id == 0, "no_theme" },
         { !row->has_point, "no_place" },
         { row->has_point && row->municipality_id == 0, "outside" },
@@ -777,4 +786,17 @@ void queue_stop(struct queue *q)
 int queue_busy(const struct queue *q)
 {
     return q->stage == STAGE_BITING || q->stage == STAGE_POSTPONING;
+}
+
+void queue_hint(struct queue *q, int region)
+{
+    if (region > 0 && region < REGIONS) {
+        q->regions[region].ready = 1;
+        look_in(q, GATHER_MS);
+    }
+}
+
+const char *queue_slot(const struct queue *q)
+{
+    return q->slot;
 }

@@ -16,4 +16,9 @@ void queue_stop(struct queue *q);
 /* 1 while a bite is in hand. */
 int queue_busy(const struct queue *q);
 
+/* There is work in REGION, as the desk knows. */
+void queue_hint(struct queue *q, int region);
+/* The slot of appeal_count that this process counts in, as text. */
+const char *queue_slot(const struct queue *q);
+
 #endif

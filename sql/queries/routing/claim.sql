@@ -15,7 +15,9 @@ select
     a.legal_class,
     (extract(epoch from a.counts_from) * 1000000)::bigint as received_us,
     a.point is not null as has_point,
-    m.id as municipality_id
+    m.id as municipality_id,
+    a.hold,
+    coalesce(t.times > a.repeat_limit, false) as repeated
 from (
     select
         q.id,
@@ -37,8 +39,16 @@ cross join lateral (
         w.auth,
         w.legal_class,
         coalesce(w.reopened_at, w.received_at) as counts_from,
-        w.point
+        w.received_at,
+        w.point,
+        w.hold,
+        w.text_digest,
+        l.repeat_limit,
+        l.repeat_days,
+        z.time_zone
     from appeal w
+    left join region_quota l on l.region_id = $1::smallint
+    left join region z on z.id = $1::smallint
     where w.region_id = $1::smallint
       and w.id = o.appeal_id
     limit 1
@@ -54,4 +64,11 @@ left join lateral (
         c.id
     limit 1
 ) m on true
+left join lateral (
+    select sum(r.times) as times
+    from text_repeat r
+    where r.region_id = $1::smallint
+      and r.digest = a.text_digest
+      and r.day > (a.received_at at time zone a.time_zone)::date - a.repeat_days
+) t on a.text_digest is not null
 order by o.id;
