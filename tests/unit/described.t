@@ -11,7 +11,7 @@ use Otklik::OpenAPI;
 
 my $root = "$FindBin::Bin/../..";
 # Pages are for people. The edge answers one address itself, and takes the secret off the end of another.
-my %page = map { $_ => 1 } ('GET /', 'POST /', 'GET /track', 'POST /track');
+my %page = map { $_ => 1 } ('GET /', 'POST /', 'GET /track', 'POST /track', 'GET /desk/entry', 'POST /desk/entry');
 my %by_edge = ('GET /api/v1/challenge' => 'location = /api/v1/challenge {');
 
 # An address with neither names of parameters nor formats: those stand at the end of a whole segment in the tables, behind a dot in documents.
