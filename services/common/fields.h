@@ -72,8 +72,8 @@ enum field_code {
     FE_TOGETHER,
     FE_NO_SUCH,
     FE_NOT_ALLOWED,
-    FE_ORDER, /* the beginning lies behind the end */
-    FE_SPAN,  /* more than five years */
+    FE_ORDER,  /* the beginning lies behind the end */
+    FE_SPAN,   /* more than five years */
     FE_MOMENT, /* too long ago, or still to come; the bound in days */
     FE_FILE_TYPE,
     FE_FILE_SIZE,  /* the bound in MB */

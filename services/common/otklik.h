@@ -45,11 +45,11 @@ enum otk_err {
     OTK_TOO_LARGE,
     OTK_UNAUTHORIZED,
     OTK_FORBIDDEN,
-    OTK_BLOCKED, /* a moderator has blocked this sender */
+    OTK_BLOCKED,        /* a moderator has blocked this sender */
     OTK_QUOTA_ADDRESS,  /* so many letters a day from an address: 429 */
     OTK_QUOTA_RESIDENT, /* so many letters a day with a contact: 429 */
-    OTK_UNAVAILABLE, /* database away or queue full: try again, with Retry-After */
-    OTK_FULL,        /* no space left on the database's disk: 507 */
+    OTK_UNAVAILABLE,    /* database away or queue full: try again, with Retry-After */
+    OTK_FULL,           /* no space left on the database's disk: 507 */
     OTK_INTERNAL,
     OTK_ERR_COUNT
 };
