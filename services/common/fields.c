@@ -346,9 +346,9 @@ static void put_flag(struct field_reader *r, int row, struct str text)
     struct str s = trim(text);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (str_eq(s, words[i].word)) {
-            if (words[i].set) {
+            if (words[i].set || r->table[row].type == FIELD_BOOLEAN) {
                 r->values[row].s.given = 1;
-                r->values[row].s.text = STR("true");
+                r->values[row].s.text = words[i].set ? STR("true") : STR("false");
             }
             return;
         }
@@ -432,7 +432,9 @@ void field_reader_put(struct field_reader *r, int row, struct str text, enum raw
 {
     enum field_type type = r->table[row].type;
     int number = type == FIELD_NUMBER || type == FIELD_INTEGER;
-    enum raw wanted = number ? RAW_NUMBER : type == FIELD_FLAG ? RAW_BOOLEAN : RAW_STRING;
+    enum raw wanted = number                                        ? RAW_NUMBER
+                      : type == FIELD_FLAG || type == FIELD_BOOLEAN ? RAW_BOOLEAN
+                                                                    : RAW_STRING;
     if (raw == RAW_FORM && trim(text).n == 0) {
         return; /* an empty input: not given */
     }
@@ -442,7 +444,7 @@ void field_reader_put(struct field_reader *r, int row, struct str text, enum raw
         put_number(r, row, text, raw);
     } else if (type == FIELD_ENUM) {
         put_option(r, row, text);
-    } else if (type == FIELD_FLAG) {
+    } else if (type == FIELD_FLAG || type == FIELD_BOOLEAN) {
         put_flag(r, row, text);
     } else {
         put_text(r, row, text);

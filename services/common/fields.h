@@ -16,8 +16,9 @@ enum field_type {
     FIELD_EMAIL,   /* FIELD_LINE that has the form of an address */
     FIELD_PHONE,   /* FIELD_LINE: optional +, 5..20 digits, blanks ( ) - between */
     FIELD_DATE,    /* YYYY-MM-DD, a real day; kept as text */
-    FIELD_FLAG /* JSON: true or false; forms: true, 1, on or false, 0. Given only when it is set:
-                  its text is "true" */
+    FIELD_FLAG,   /* JSON: true or false; forms: true, 1, on or false, 0. Given only when it is set:
+                 its text is "true" */
+    FIELD_BOOLEAN /* the same words, and both are said: its text is "true" or "false" */
 };
 
 struct field {

@@ -36,9 +36,11 @@ enum otk_err {
     OTK_KEY_REUSED,  /* same key, other request */
     OTK_KEY_RUNNING, /* same key, first request not finished */
     OTK_NOT_FOUND,
-    OTK_CLOSED,    /* it is over: nothing may be added */
-    OTK_NOT_READY, /* it is there, and not yet fit to be shown */
-    OTK_METHOD,    /* path known, method not */
+    OTK_CLOSED,       /* it is over: nothing may be added */
+    OTK_NOT_READY,    /* it is there, and not yet fit to be shown */
+    OTK_NOT_ANSWERED, /* a verdict on what has no final answer */
+    OTK_TOO_LATE,     /* the time for a verdict is over */
+    OTK_METHOD,       /* path known, method not */
     OTK_MEDIA_TYPE,
     OTK_TOO_LARGE,
     OTK_UNAUTHORIZED,

@@ -8,7 +8,7 @@
 
 /* What comes beside the members that are taken as they are. */
 struct extras {
-    struct str method, accept_language, cookie_lang, roles, region;
+    struct str method, accept_language, cookie_lang, roles, scopes, region;
 };
 
 /* Where each parameter goes: conf/nginx/fastcgi_appeal.conf is the other side of this table. */
@@ -26,6 +26,7 @@ static const struct {
     { STR("APPEAL_SUBJECT"), offsetof(struct request, subject) },
     { STR("APPEAL_CLIENT"), offsetof(struct request, client) },
     { STR("APPEAL_REQUEST_ID"), offsetof(struct request, request_id) },
+    { STR("APPEAL_BODY"), offsetof(struct request, speaks_for) },
 };
 
 static const struct {
@@ -36,17 +37,24 @@ static const struct {
     { STR("HTTP_ACCEPT_LANGUAGE"), offsetof(struct extras, accept_language) },
     { STR("COOKIE_LANG"), offsetof(struct extras, cookie_lang) },
     { STR("APPEAL_ROLES"), offsetof(struct extras, roles) },
+    { STR("APPEAL_SCOPE"), offsetof(struct extras, scopes) },
     { STR("APPEAL_REGION"), offsetof(struct extras, region) },
 };
 
-static const struct {
-    struct str name;
-    enum role role;
-} roles[] = {
+struct right {
+    struct str name; /* empty: the end */
+    unsigned bit;
+};
+static const struct right roles[] = {
     { STR("integrator"), ROLE_INTEGRATOR },
     { STR("staff"), ROLE_STAFF },
     { STR("moderator"), ROLE_MODERATOR },
     { STR("registrar"), ROLE_REGISTRAR },
+    { { NULL, 0 }, 0 },
+};
+static const struct right scopes[] = {
+    { STR("appeals:answer"), SCOPE_ANSWER },
+    { { NULL, 0 }, 0 },
 };
 
 static void take(struct request *r, struct extras *extras, const struct fcgi_param *p)
@@ -66,7 +74,7 @@ static void take(struct request *r, struct extras *extras, const struct fcgi_par
 }
 
 /* Names between blanks or commas; one we do not know gives no right. */
-static unsigned read_roles(struct str s)
+static unsigned read_rights(struct str s, const struct right *known)
 {
     unsigned found = 0;
     for (size_t at = 0; at < s.n;) {
@@ -74,9 +82,9 @@ static unsigned read_roles(struct str s)
         while (end < s.n && s.p[end] != ' ' && s.p[end] != ',') {
             end++;
         }
-        for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
-            if (str_eq((struct str){ s.p + at, end - at }, roles[i].name)) {
-                found |= roles[i].role;
+        for (const struct right *right = known; right->bit != 0; right++) {
+            if (str_eq((struct str){ s.p + at, end - at }, right->name)) {
+                found |= right->bit;
             }
         }
         at = end + 1;
@@ -161,7 +169,8 @@ enum otk_err exchange_read(struct exchange *x, const struct fcgi_request *from)
         take(r, &extras, &from->params[i]);
     }
     r->body = from->body;
-    r->roles = read_roles(extras.roles);
+    r->roles = read_rights(extras.roles, roles);
+    r->scopes = read_rights(extras.scopes, scopes);
     r->region = read_region(extras.region);
     r->lang = read_language(r, &extras);
     r->idempotency_key = unquote(r->arena, r->idempotency_key);

@@ -19,6 +19,9 @@ enum method {
 /* Roles the edge may name in APPEAL_ROLES; a bit each. */
 enum role { ROLE_INTEGRATOR = 1, ROLE_STAFF = 2, ROLE_MODERATOR = 4, ROLE_REGISTRAR = 8 };
 
+/* What a key is good for, in APPEAL_SCOPE; a bit each. */
+enum scope { SCOPE_ANSWER = 1 };
+
 struct request {
     struct service *service;
     const struct route *route;
@@ -42,8 +45,10 @@ struct request {
     struct str subject;
     struct str client; /* pseudonym of the address */
     struct str request_id;
-    unsigned roles; /* enum role bits */
-    int region;     /* 0: none */
+    struct str speaks_for; /* the body a key speaks for; empty: any */
+    unsigned roles;        /* enum role bits */
+    unsigned scopes;       /* enum scope bits */
+    int region;            /* 0: none */
 
     union value *values; /* one a row of route->fields, filled before ask is called */
     int64_t started_us;  /* monotonic */

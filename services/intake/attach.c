@@ -20,10 +20,12 @@
 
 enum { TRIES_MAX = 3, PARAM_BYTES = 24 };
 
-enum { F_CODE };
+enum { F_CODE, F_ANSWER };
 
+/* One of them: whoever has the code adds to the letter, whoever answered adds to the answer. */
 const struct field attach_fields[] = {
-    [F_CODE] = { .name = "code", .type = FIELD_LINE, .required = 1, .min = 1, .max = 40 },
+    [F_CODE] = { .name = "code", .type = FIELD_LINE, .min = 1, .max = 40 },
+    [F_ANSWER] = { .name = "answer", .type = FIELD_INTEGER, .min = 1, .max = 1000000 },
     FIELD_END,
 };
 
@@ -53,6 +55,7 @@ struct storing {
     struct request *r;
     struct address address;
     void (*done)(struct request *r, const struct attached *a);
+    const char *account, *answer; /* of an answer; NULL: files of the letter */
     int tries;
 };
 
@@ -98,6 +101,11 @@ static void on_attached(void *data, const struct db_result *result)
     struct str outcome = db_cell(result->res, 0, 0), json = db_cell(result->res, 0, 2);
     if (str_eq(outcome, STR("not_found"))) {
         a.err = OTK_NOT_FOUND;
+    } else if (str_eq(outcome, STR("other_body"))) {
+        a.err = OTK_FORBIDDEN;
+    } else if (str_eq(outcome, STR("file_used"))) {
+        a.err = OTK_INVALID;
+        a.used = 1;
     } else if (str_eq(outcome, STR("too_many"))) {
         a.err = OTK_INVALID;
     } else if (strtoul(PQgetvalue(result->res, 0, 3), NULL, 10) < upload_count(r) &&
@@ -130,15 +138,17 @@ static void add_row(struct pg_array *arrays, const struct upload_file *f)
 
 static enum otk_err send_rows(struct storing *s)
 {
-    enum { SINGLE = 5, ARRAYS = 5 };
+    enum { SINGLE = 5, ARRAYS = 5, OF_ANSWER = 2 };
     struct pg_array arrays[ARRAYS] = { { .p = NULL } };
     struct timespec now;
     char at[PARAM_BYTES], most[PARAM_BYTES];
     clock_gettime(CLOCK_REALTIME, &now);
     snprintf(at, sizeof at, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     snprintf(most, sizeof most, "%d", UPLOAD_FILES_MAX);
-    const char *params[SINGLE + ARRAYS] = { s->address.region, s->address.number.text,
-                                            s->address.digest, at, most };
+    int of_answer = s->answer != NULL;
+    const char *params[SINGLE + ARRAYS + OF_ANSWER] = { s->address.region, s->address.number.text,
+                                                        of_answer ? s->account : s->address.digest,
+                                                        at, most };
     enum otk_err err = OTK_OK;
     for (int i = 0; i < ARRAYS; i++) {
         pg_array_begin(&arrays[i]);
@@ -150,8 +160,15 @@ static enum otk_err send_rows(struct storing *s)
         params[SINGLE + i] = pg_array_end(&arrays[i]);
         err = params[SINGLE + i] == NULL ? OTK_INTERNAL : err;
     }
+    if (of_answer) {
+        params[SINGLE + ARRAYS] = arena_dup(s->r->arena, s->r->speaks_for).p;
+        params[SINGLE + ARRAYS + 1] = s->answer;
+        err = params[SINGLE + ARRAYS] == NULL ? OTK_INTERNAL : err;
+    }
     if (err == OTK_OK) {
-        err = db_ask(s->r->service->db, QUERY_INTAKE_ATTACH, params, on_attached, s);
+        err =
+            db_ask(s->r->service->db, of_answer ? QUERY_INTAKE_ATTACH_ANSWER : QUERY_INTAKE_ATTACH,
+                   params, on_attached, s);
     }
     for (int i = 0; i < ARRAYS; i++) {
         pg_array_free(&arrays[i]);
@@ -174,6 +191,26 @@ enum otk_err attach_store(struct request *r, struct str number, struct str code,
     return send_rows(s);
 }
 
+/* The same for the answer that step ANSWER gave. */
+static enum otk_err store_of_answer(struct request *r, int64_t answer,
+                                    void (*done)(struct request *r, const struct attached *a))
+{
+    struct storing *s = arena_zero(r->arena, sizeof *s);
+    if (s == NULL) {
+        return OTK_INTERNAL;
+    }
+    if (number_parse(r->path_arg, &s->address.number) != 0 ||
+        s->address.number.region != r->region) {
+        return OTK_NOT_FOUND;
+    }
+    snprintf(s->address.region, sizeof s->address.region, "%d", r->region);
+    s->r = r;
+    s->done = done;
+    s->account = arena_dup(r->arena, r->subject).p;
+    s->answer = arena_printf(r->arena, "%" PRId64, answer).p;
+    return s->account == NULL || s->answer == NULL ? OTK_INTERNAL : send_rows(s);
+}
+
 /* ---- POST */
 
 struct sink *attach_files(struct request *r)
@@ -190,7 +227,8 @@ static void on_stored(struct request *r, const struct attached *a)
         reply_db_problem(r, a->result);
     } else if (a->err == OTK_INVALID) {
         struct field_error many = { STR("file"), FE_FILE_COUNT, UPLOAD_FILES_MAX };
-        reply_invalid(r, &many, 1);
+        struct field_error twice = { STR("file"), FE_DUPLICATE, 0 };
+        reply_invalid(r, a->used ? &twice : &many, 1);
     } else if (a->err != OTK_OK) {
         reply_problem(r, a->err, STR(""));
     } else {
@@ -217,7 +255,18 @@ void attach_ask(struct request *r)
         reply_invalid(r, &none, 1);
         return;
     }
-    enum otk_err err = attach_store(r, r->path_arg, r->values[F_CODE].s.text, on_stored);
+    const union value *code = &r->values[F_CODE], *answer = &r->values[F_ANSWER];
+    enum otk_err err = OTK_FORBIDDEN;
+    if (answer->i.given == code->s.given) {
+        struct field_error one = { STR("code"), code->s.given ? FE_NOT_ALLOWED : FE_REQUIRED, 0 };
+        reply_invalid(r, &one, 1);
+        return;
+    }
+    if (code->s.given) {
+        err = attach_store(r, r->path_arg, code->s.text, on_stored);
+    } else if ((r->scopes & SCOPE_ANSWER) != 0) {
+        err = store_of_answer(r, answer->i.integer, on_stored);
+    }
     if (err != OTK_OK) {
         reply_problem(r, err, STR(""));
     }

@@ -5,7 +5,7 @@
 
 #include "service.h"
 
-/* POST /api/v1/appeals/{number}/attachments?code= */
+/* POST /api/v1/appeals/{number}/attachments?code= or, by the key that answered, ?answer= */
 extern const struct field attach_fields[];
 struct sink *attach_files(struct request *r);
 void attach_ask(struct request *r);
@@ -26,6 +26,7 @@ struct attached {
     const struct db_result
         *result;     /* of the failed statement, or NULL; until the callback returns */
     int stored;      /* new files */
+    int used;        /* OTK_INVALID because the appeal has one of them elsewhere */
     struct str json; /* {"attachments":[…]} */
 };
 

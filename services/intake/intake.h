@@ -19,6 +19,7 @@ struct intake {
     const char
         *url; /* OTKLIK_URL: where the public finds us, without a slash at the end; "" if not set */
     struct hook_queue *hooks;
+    int slot; /* of appeal_count, the first of this process */
     struct theme_words_cache *themes;
     const char *tiles; /* JSON for maps */
     int notices; /* OTKLIK_NOTICES: a courier sends, so notices may be offered */

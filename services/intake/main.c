@@ -23,6 +23,7 @@
 #include "themes.h"
 #include "track.h"
 #include "upload.h"
+#include "verdict.h"
 
 /* Slots of appeal_count: intake counts below 100, routing from 100. A connection of this process
  * takes one each from OTKLIK_SLOT on. */
@@ -69,6 +70,10 @@ static const struct route routes[] = {
       .path = "/api/v1/appeals/{number}/notices",
       .fields = notices_fields,
       .ask = notices_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/appeals/{number}/verdict",
+      .fields = verdict_fields,
+      .ask = verdict_ask },
     { .method = METHOD_POST,
       .path = "/api/v1/appeals/{number}/join",
       .fields = join_fields,
@@ -124,6 +129,12 @@ static const struct route routes[] = {
       .ask = notice_do,
       .invalid = notices_invalid,
       .late = notices_late },
+    { .method = METHOD_POST,
+      .path = "/track",
+      .fields = track_form_fields,
+      .ask = track_judge,
+      .invalid = track_form_invalid,
+      .late = track_late },
     { .method = METHOD_GET, .path = "/open311/discovery.{format}", .ask = open311_discovery },
     { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
     { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
@@ -140,6 +151,12 @@ static const struct route routes[] = {
     { .method = METHOD_GET,
       .path = "/open311/v2/servicerequestupdates.{format}",
       .ask = open311_updates },
+    { .method = METHOD_POST,
+      .path = "/open311/v2/servicerequestupdates.{format}",
+      .files = open311_files,
+      .patience_ms = FILES_PATIENCE_MS,
+      .ask = open311_answer,
+      .invalid = open311_invalid },
     { .method = METHOD_POST, .path = "/hooks/vk/{account}", .ask = hooks_vk },
     { .method = METHOD_POST, .path = "/hooks/telegram/{account}", .ask = hooks_telegram },
     /* The edge takes the secret off its end. */
@@ -160,6 +177,7 @@ static int start(struct service *s)
         (notices && notice_secret_read(intake.notice_secret) != 0)) {
         return -1;
     }
+    intake.slot = (int)slot;
     lanes_open(s->db, (int)writers);
     intake.notices = (int)notices;
     intake.batch = batch_open(s, (int)slot, (int)writers);

@@ -12,6 +12,8 @@ void open311_requests(struct request *r);
 void open311_request(struct request *r);
 void open311_token(struct request *r);
 void open311_updates(struct request *r);
+/* POST /open311/v2/servicerequestupdates */
+void open311_answer(struct request *r);
 /* POST /open311/v2/requests */
 void open311_take(struct request *r);
 /* For the rows of routes that take a form: begins the upload of one in parts; says what is wrong

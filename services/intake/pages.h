@@ -32,6 +32,11 @@ extern const struct field track_page_fields[];
 void track_show(struct request *r);
 void track_invalid(struct request *r, enum otk_err err, struct str detail,
                    const struct field_errors *errors);
-int track_late(struct request *r, struct str *html);
+int track_late(struct request *r, struct str *html); /* of both */
+/* POST /track: a verdict without JavaScript. */
+extern const struct field track_form_fields[];
+void track_judge(struct request *r);
+void track_form_invalid(struct request *r, enum otk_err err, struct str detail,
+                        const struct field_errors *errors);
 
 #endif

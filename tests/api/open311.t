@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Encode qw(decode_utf8);
 use Test::More;
+use Otklik::Answers;
 use Otklik::Command;
 use Otklik::OpenAPI;
 use Otklik::Test;
@@ -497,6 +498,32 @@ subtest 'the catalogue of attributes' => sub {
     sql("delete from theme_attribute where code = 'flat_number'");
     unlink "$dir/attributes.tsv";
     is otklik('demo', 'load', '--dir', $dir)->{status}, 0, 'a folder may be without';
+};
+
+subtest 'the system of a body' => sub {
+    my $body = body_key("open311-body-$$");
+    my $number = number_of(accepted());
+    routed($number);
+    my $json = told($body, $number, 'IN_PROGRESS', update_id => '17', description => "Едем & смотрим\r\nзавтра", email => 'anna@example.org', last_name => 'Петрова');
+    holds('postUpdate', $json);
+    is $json->{status}, 200, 'an update is taken' or diag $json->{content};
+    my $again = told($body, $number, 'IN_PROGRESS', update_id => '17', description => "Едем & смотрим\r\nзавтра", email => 'anna@example.org', last_name => 'Петрова', format => 'xml');
+    is_deeply as_data(xml_of($again, 'service_request_updates')), $json->{json}, 'once more as XML: the first answer';
+    holds('postUpdate', $again = told($body, $number, 'IN_PROGRESS', update_id => '17', description => "Едем & смотрим\r\nзавтра"));
+    is $again->{headers}{'idempotency-replayed'}, 'true', 'who sends it counts for nothing';
+    is sql("select count(*) from appeal a join appeal_event e on e.appeal_id = a.id where a.number = '$number' and e.detail::text ~ 'anna|Петрова'"), '0', 'and is kept nowhere';
+    holds('postUpdate', told($body, $number, 'fixed', description => 'Готово.'));
+    holds('postUpdate', told($key, $number, 'fixed', description => 'Готово.'));
+    holds('postUpdate', told($body, '90-2026-0000000-0', 'fixed'));
+    holds('postUpdate', told($body, $number, 'fixed', description => 'Готово.', 'attribute[reason]' => 'explained'));
+    my %update = map { $_->{update_id} => $_ } @{ both('listUpdates', 'service_request_updates', "$base/servicerequestupdates", key => $key, lang => 'en') };
+    is_deeply [map { [@{ $update{"$number.$_"} }{qw(status description)}] } 3, 4], [['in_progress', "Едем & смотрим\nзавтра"], ['no_further_action', 'Готово.']], 'its words come back';
+    is shown($number)->{status}, 'closed', 'closed';
+    like shown($number)->{status_notes}, qr/\AAnswered by: /, 'and never without a word why';
+    both('getRequest', 'service_requests', "$base/requests/$number", query => '?extensions=true', key => $key, lang => 'en');
+    # The edge asks a key as often as it was given out for.
+    my $slow = body_key("open311-slow-$$", '--rate', '1r/m', '--burst', 1);
+    holds('postUpdate', wait_for(sub { my $a = told($slow, $number, 'open'); $a->{status} == 429 && $a }, 10, 'the limit of a key'));
 };
 
 subtest 'the document' => sub {

@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 use HTTP::Tiny;
 use Test::More;
+use Otklik::Answers;
 use Otklik::Command;
 use Otklik::Files;
 use Otklik::OpenAPI;
@@ -58,7 +59,7 @@ sub send_to {
         $headers->{'Content-Type'} = 'application/json';
         my $example = $o->{operation}{requestBody}{content}{'application/json'}{example};
         $o{content} //= $id eq 'joinAppeal' ? '{}' : $id eq 'suggestForDraft' ? '{"text":"Фонарь","point":{"lat":57,"lon":61}}'
-            : $example ? as_json($example) : '{"text":"Проверка описания"}';
+            : $id eq 'judgeAnswer' ? '{"code":"C3YP-YYMF-CGRF-ZZ02","mark":5,"solved":true}' : $example ? as_json($example) : '{"text":"Проверка описания"}';
         utf8::encode($o{content}) if utf8::is_utf8($o{content});
     }
     return request(delete $o{method} // $o->{method}, (delete $o{path}) // $path, %o, headers => { %$headers, %{ $o{headers} // {} } });
@@ -138,8 +139,8 @@ subtest 'every example, as it stands' => sub {
                 for my $key (@keys) {
                     # The key of the example is for one letter; each of these is another.
                     my ($path, $headers) = address($o, 'Idempotency-Key' => '"' . new_key() . '"');
-                    # The letter to join is of another time and place.
-                    my $status = $id eq 'joinAppeal' ? 404 : $id eq 'suggestForDraft' ? 200 : 201;
+                    # The letter to join or to judge is of another time and place.
+                    my $status = $id =~ /\A(?:joinAppeal|judgeAnswer)\z/ ? 404 : $id eq 'suggestForDraft' ? 200 : 201;
                     my $answer = holds($id, $status, request($o->{method}, $path, content => $body, headers => { %$headers, 'Content-Type' => $type }, key => $key),
                         "example $name, " . (defined $key ? 'with a key' : 'from nobody'));
                     $receipt = $answer if $id eq 'submitAppeal';
@@ -232,6 +233,33 @@ subtest 'files' => sub {
     holds('submitAppeal', 201, send_to('submitAppeal', content => $body, headers => { 'Content-Type' => $type }, key => $ENV{OTKLIK_API_KEY}), 'a letter with a file');
 };
 
+subtest 'answers and verdicts' => sub {
+    my $key = body_key("openapi-$$");
+    my $letter = letter_at_body();
+    my $judge = sub { my ($mark, $solved) = @_; return send_to('judgeAnswer', values => $letter, content => qq({"code":"$letter->{code}","mark":$mark,"solved":$solved})) };
+    holds('judgeAnswer', 409, $judge->(5, 'true'), 'no answer yet');
+    told($key, $letter->{number}, 'open');
+    told($key, $letter->{number}, 'in_progress', 'attribute[promised_on]' => in_days(5), media_url => 'https://example.org/1');
+    told($key, $letter->{number}, 'fixed', files => [[picture('jpg', 40, 30), 'a.jpg', 'image/jpeg']]);
+    holds('trackAppeal', 200, send_to('trackAppeal', values => $letter), 'an answer with a file');
+    my $more = sub { my ($who) = @_; return request('POST', "/api/v1/appeals/$letter->{number}/attachments?answer=5", content => pdf(), headers => { 'Content-Type' => 'application/pdf' }, key => $who) };
+    holds('attachFiles', 201, $more->($key), 'more proof');
+    holds('attachFiles', 403, $more->($ENV{OTKLIK_API_KEY}), 'a key without the scope');
+    holds('judgeAnswer', 201, $judge->(2, 'false'), 'not solved');
+    wait_for(sub { way($letter)->{due} }, 10, 'the new deadlines');
+    holds('trackAppeal', 200, send_to('trackAppeal', values => $letter), 'opened again');
+    told($key, $letter->{number}, 'planned', 'attribute[promised_on]' => in_days(90), 'attribute[reason]' => 'season');
+    holds('trackAppeal', 200, send_to('trackAppeal', values => $letter), 'postponed');
+    told($key, $letter->{number}, 'internal_referral');
+    told($key, $letter->{number}, 'closed', 'attribute[reason]' => 'explained');
+    holds('judgeAnswer', 201, $judge->(4, 'true'), 'solved');
+    holds('trackAppeal', 200, send_to('trackAppeal', values => $letter), 'closed');
+    holds('judgeAnswer', 422, send_to('judgeAnswer', content => '{"code":"x","mark":9,"solved":"no","more":1}'), 'all wrong');
+    holds('judgeAnswer', 400, send_to('judgeAnswer', content => '{"code":'), 'broken JSON');
+    holds('judgeAnswer', 413, send_to('judgeAnswer', content => 'x' x 3_000_000), 'three megabytes');
+    holds('judgeAnswer', 415, send_to('judgeAnswer', headers => { 'Content-Type' => 'text/xml' }), 'another type');
+};
+
 subtest 'what is refused' => sub {
     for my $id (sort keys %operation) {
         my $o = $operation{$id};
@@ -280,7 +308,7 @@ subtest 'keys of other kinds' => sub {
         return $key;
     };
     my $slow = $add->('--subject', 'openapi-slow', '--rate', '1r/m', '--burst', 1);
-    for my $id (qw(askChallenge askForNotices attachFiles findPlaces joinAppeal listThemes showAttachment showMap submitAppeal suggestForDraft trackAppeal)) {
+    for my $id (qw(askChallenge askForNotices attachFiles findPlaces joinAppeal judgeAnswer listThemes showAttachment showMap submitAppeal suggestForDraft trackAppeal)) {
         my $refused = wait_for(sub { my $a = send_to($id, key => $slow); $a->{status} == 429 && $a }, 10, 'the limit of a key');
         holds($id, 429, $refused, 'more than its key may');
     }
@@ -315,7 +343,7 @@ subtest 'too many questions' => sub {
 
 subtest 'when things break' => sub {
     my %service = (askForNotices => 'intake', attachFiles => 'intake', showAttachment => 'intake', submitAppeal => 'intake', trackAppeal => 'intake', listThemes => 'intake', summarizeAppeals => 'reporting',
-        findPlaces => 'intake', joinAppeal => 'intake', showMap => 'intake', suggestForDraft => 'intake');
+        findPlaces => 'intake', joinAppeal => 'intake', judgeAnswer => 'intake', showMap => 'intake', suggestForDraft => 'intake');
     my @ids = sort keys %service;
     my $ready = sub { my ($service) = @_; wait_for(sub { internal("/$service/health/ready")->{status} == 200 }, 30, "$service to be ready") };
 
@@ -328,7 +356,7 @@ subtest 'when things break' => sub {
     holds($_, 503, send_to($_, key => key_for($_)), 'the database is away') for @ids;
     sv('up', 'postgres');
     $ready->($_) for qw(intake reporting);
-    holds($_, $_ =~ /\A(?:trackAppeal|askForNotices|attachFiles|showAttachment|joinAppeal)\z/ ? 404 : $_ eq 'submitAppeal' ? 201 : 200, send_to($_, key => key_for($_)), 'and is back') for @ids;
+    holds($_, $_ =~ /\A(?:trackAppeal|askForNotices|attachFiles|showAttachment|joinAppeal|judgeAnswer)\z/ ? 404 : $_ eq 'submitAppeal' ? 201 : 200, send_to($_, key => key_for($_)), 'and is back') for @ids;
 
     sv('down', $_) for qw(intake reporting);
     holds($_, 502, send_to($_, key => key_for($_)), 'the service is away') for @ids;

@@ -187,7 +187,7 @@ sub counters_and_chain {
     is sql(<<"SQL"), '0', 'the counters equal a recount';
 select count(*) from (
     select (a.received_at at time zone r.time_zone)::date as day, coalesce(theme_id, 0) t, coalesce(body_id, 0) b, coalesce(municipality_id, 0) m,
-           count(*) received, count(*) filter (where status = 'routed') routed, count(*) filter (where status = 'moderation') moderation
+           count(*) received, count(*) filter (where status not in ('captured', 'moderation')) routed, count(*) filter (where status = 'moderation') moderation
     from appeal a join region r on r.id = a.region_id where a.region_id = $region group by 1, 2, 3, 4
 ) x full join (
     select day, theme_id t, body_id b, municipality_id m, sum(received) received, sum(routed) routed, sum(moderation) moderation

@@ -1,7 +1,7 @@
 -- Each program may do what its work needs and nothing else: the whole table of privileges, then the same by trying.
 begin;
 
-select plan(101);
+select plan(104);
 
 -- What STATEMENT comes to when ROLE runs it: 'ok' or an SQLSTATE. Leaves nothing behind.
 create function pg_temp.try_as(who name, statement text) returns text
@@ -95,7 +95,7 @@ from (
         ('otklik_intake', '{channel_account,region_quota,sender_block}', '{select}'),
         ('otklik_intake', '{quota_use,text_repeat}', '{select,insert,update,delete}'),
         ('otklik_intake', '{hook_event}', '{select,insert,delete}'),
-        ('otklik_intake', '{hook_message}', '{select,insert}'),
+        ('otklik_intake', '{hook_message,answer,verdict}', '{select,insert}'),
         ('otklik_intake', '{idempotency}', '{select,insert,delete}'),
         ('otklik_intake', '{appeal_count}', '{select,insert,update}'),
         ('otklik_pictures', '{region,attachment}', '{select}'),
@@ -162,7 +162,13 @@ select set_eq(
                 ('otklik_courier', 'delivery', '{state,attempts,not_before,error,sent_at}'),
                 ('otklik_intake', 'subscription', '{region_id,appeal_id,id,state,author,code_digest,changed_at}'),
                 ('otklik_routing', 'sender_block', '{lifted_by,lifted_at}'),
-                ('otklik_intake', 'appeal', '{attachments,joined,last_seq,last_hash,notify}'),
+                (
+                    'otklik_intake', 'appeal',
+                    '{attachments,joined,last_seq,last_hash,notify,status,body_id,first_answered_at,answered_at,postponed_until,reopened,
+                    reopened_at,reopened_seq,answer_seq,mark,earlier_due,first_due_at,final_due_at,due_detail}'
+                ),
+                ('otklik_intake', 'answer', '{files}'),
+                ('otklik_admin', 'region', '{verdict_days}'),
                 (
                     'otklik_intake', 'hook_event',
                     '{state,attempts,not_before,outcome,reason,appeal_id,error,finished_at,raw,text}'
@@ -316,7 +322,10 @@ from (
         ('otklik_intake', 'select setval(''appeal_serial_90'', 1)', '42501', 'intake cannot set the serial back'),
         ('otklik_intake', 'select nextval(''appeal_serial_90'')', 'ok', 'intake takes a serial'),
         ('otklik_intake', 'update appeal set last_seq = 2 where region_id = 90', 'ok', 'intake appends to the history of an appeal'),
-        ('otklik_intake', $$update appeal set status = 'routed'$$, '42501', 'intake cannot move an appeal on'),
+        ('otklik_intake', $$update appeal set status = 'accepted' where region_id = 90$$, 'ok', 'intake writes down what a body says'),
+        ('otklik_intake', $$update answer set text = ''$$, '42501', 'intake cannot change an answer'),
+        ('otklik_intake', 'update verdict set mark = 5', '42501', 'intake cannot change a verdict'),
+        ('otklik_routing', 'select count(*) from answer', '42501', 'routing cannot read answers'),
         ('otklik_intake', $$update hook_event set event_id = ''$$, '42501', 'intake cannot make an event another one'),
         ('otklik_intake', $$update channel_account set mode = 'answer'$$, '42501', 'intake cannot switch an account'),
         ('otklik_routing', 'select count(*) from hook_event', '42501', 'routing cannot read events of networks'),
@@ -351,7 +360,7 @@ from (
         ('otklik_routing', 'update deadline_rule set final_amount = 1000', '42501', 'routing cannot stretch a deadline rule'),
 
         ('otklik_intake', 'update appeal set attachments = 1 where region_id = 90', 'ok', 'intake counts the files of an appeal'),
-        ('otklik_intake', $$update appeal set status = 'routed'$$, '42501', 'intake cannot move an appeal on'),
+        ('otklik_intake', $$update appeal set received_at = now()$$, '42501', 'intake cannot change when an appeal came'),
         ('otklik_intake', $$update attachment set state = 'ready'$$, '42501', 'intake cannot say that a file may be shown'),
         ('otklik_intake', 'delete from attachment', '42501', 'intake cannot delete a file'),
 

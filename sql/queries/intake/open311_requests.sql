@@ -18,7 +18,7 @@ found as (
         where $4::text[] is not null
           and a.region_id = $1::smallint
           and a.number = any ($4::text[])
-          and (o.own or a.status = 'routed')
+          and (o.own or a.status not in ('captured', 'moderation'))
         order by a.id desc
         limit $18::integer
         offset $19::integer
@@ -41,14 +41,14 @@ found as (
           and a.id >= uuid_floor(to_timestamp($7::bigint / 1000000.0))
           and a.id < uuid_floor(to_timestamp($8::bigint / 1000000.0))
           and a.received_at < to_timestamp($8::bigint / 1000000.0)
-          and (o.own or a.status = 'routed')
+          and (o.own or a.status not in ('captured', 'moderation'))
           and (
               $5::text[] is null
               or a.theme_id in (select t.id from theme t where t.region_id = $1::smallint and t.code = any ($5::text[]))
           )
           and (
               $6::text[] is null
-              or case when a.status in ('captured', 'moderation', 'routed') then 'open' else 'closed' end = any ($6::text[])
+              or case when a.status in ('answered', 'closed', 'rejected') then 'closed' else 'open' end = any ($6::text[])
           )
           and (
               $11::float8 is null
@@ -89,14 +89,14 @@ found as (
           and e.at < to_timestamp($10::bigint / 1000000.0)
           and a.received_at >= to_timestamp($7::bigint / 1000000.0)
           and a.received_at < to_timestamp($8::bigint / 1000000.0)
-          and (o.own or a.status = 'routed')
+          and (o.own or a.status not in ('captured', 'moderation'))
           and (
               $5::text[] is null
               or a.theme_id in (select t.id from theme t where t.region_id = $1::smallint and t.code = any ($5::text[]))
           )
           and (
               $6::text[] is null
-              or case when a.status in ('captured', 'moderation', 'routed') then 'open' else 'closed' end = any ($6::text[])
+              or case when a.status in ('answered', 'closed', 'rejected') then 'closed' else 'open' end = any ($6::text[])
           )
           and (
               $11::float8 is null
@@ -136,18 +136,30 @@ select
                 f.id,
                 json_build_object(
                     'service_request_id', a.number,
-                    'status', case when a.status in ('captured', 'moderation', 'routed') then 'open' else 'closed' end,
+                    'status', case when a.status in ('answered', 'closed', 'rejected') then 'closed' else 'open' end,
                     'status_notes', case $2::text
                         when 'en' then case a.status
                             when 'captured' then 'Received, not yet passed on'
                             when 'moderation' then 'A moderator is looking at it'
-                            when 'routed' then 'Passed on to: ' || b.name
+                            when 'routed' then case when a.reopened > 0 then 'Opened again, with: ' else 'Passed on to: ' end || b.name
+                            when 'accepted' then 'In work at: ' || b.name
+                            when 'answered' then 'Answered by: ' || b.name
+                            when 'closed' then 'Closed: the resident says that it is solved'
+                            when 'rejected' then 'Rejected by: ' || b.name
+                            when 'postponed' then 'Postponed until ' || a.postponed_until
+                            when 'redirected' then 'Not theirs to answer; the centre decides whose it is'
                             else a.status
                         end
                         else case a.status
                             when 'captured' then 'Принято, ещё не передано'
                             when 'moderation' then 'На проверке у модератора'
-                            when 'routed' then 'Передано: ' || b.name
+                            when 'routed' then case when a.reopened > 0 then 'Открыто заново, у кого: ' else 'Передано: ' end || b.name
+                            when 'accepted' then 'В работе: ' || b.name
+                            when 'answered' then 'Дан ответ: ' || b.name
+                            when 'closed' then 'Закрыто: житель подтвердил, что проблема решена'
+                            when 'rejected' then 'Отклонено: ' || b.name
+                            when 'postponed' then 'Отложено до ' || to_char(a.postponed_until, 'DD.MM.YYYY')
+                            when 'redirected' then 'Орган не отвечает за это; центр решает, кто отвечает'
                             else a.status
                         end
                     end,
@@ -210,12 +222,34 @@ select
                                         when 'captured' then 'Received'
                                         when 'moderation' then 'Given to a moderator'
                                         when 'routed' then 'Passed on'
+                                        when 'accepted' then 'Taken in hand'
+                                        when 'answered' then case n.detail ->> 'answer'
+                                            when 'final' then 'Answered'
+                                            else 'Interim answer'
+                                        end
+                                        when 'verdict' then 'Marked by the resident'
+                                        when 'closed' then 'Closed: solved'
+                                        when 'reopened' then 'Opened again: not solved'
+                                        when 'rejected' then 'Rejected'
+                                        when 'postponed' then 'Postponed'
+                                        when 'redirected' then 'Handed back to the centre'
                                         else n.kind
                                     end
                                     else case n.kind
                                         when 'captured' then 'Принято'
                                         when 'moderation' then 'Отдано модератору'
                                         when 'routed' then 'Передано исполнителю'
+                                        when 'accepted' then 'Взято в работу'
+                                        when 'answered' then case n.detail ->> 'answer'
+                                            when 'final' then 'Дан ответ'
+                                            else 'Промежуточный ответ'
+                                        end
+                                        when 'verdict' then 'Житель оценил ответ'
+                                        when 'closed' then 'Закрыто: решено'
+                                        when 'reopened' then 'Открыто заново: не решено'
+                                        when 'rejected' then 'Отклонено'
+                                        when 'postponed' then 'Отложено'
+                                        when 'redirected' then 'Возвращено в центр'
                                         else n.kind
                                     end
                                 end,
@@ -269,6 +303,7 @@ select
                 where a.attachments > 0
                   and x.region_id = a.region_id
                   and x.appeal_id = a.id
+                  and x.answer_seq is null
                   and x.state = 'ready'
                   and x.media_type <> 'application/pdf'
                 order by x.id

@@ -4,4 +4,4 @@ select json_build_array(json_build_object('service_request_id', a.number, 'token
 from appeal a
 where a.region_id = $1::smallint
   and a.id = $3::uuid
-  and (a.status = 'routed' or (a.client = $2 and a.client <> '' and a.auth = 'api_key'));
+  and (a.status not in ('captured', 'moderation') or (a.client = $2 and a.client <> '' and a.auth = 'api_key'));

@@ -1,4 +1,5 @@
--- What happened to appeals in a span of time, for whoever keeps copies of them; of those that Open311 shows at all. appeal_event_by_time,
+-- What happened to appeals in a span of time, for whoever keeps copies of them; of those that Open311 shows at all. What a body answered is told
+-- to the client the appeal came with, and to everybody where its author agreed that it is public. appeal_event_by_time,
 -- then the primary key of appeal; 700 events in 12 ms over HTTP. updates is null when the region has no services: no such jurisdiction.
 -- $1 region, $2 language, $3 subject of the client's own appeals ('': none), $4 from, $5 before (microseconds UTC), $6 how many at most
 with
@@ -9,7 +10,18 @@ found as (
         e.at,
         e.kind,
         e.detail ->> 'body' as body_ru,
-        a.number
+        e.detail ->> 'answer' as answer,
+        e.detail ->> 'proof' as proof,
+        e.detail ->> 'reason' as reason,
+        a.number,
+        case when a.public or (a.client = $3::text and a.client <> '' and a.auth = 'api_key') then (
+            select n.text
+            from answer n
+            where e.kind = 'answered'
+              and n.region_id = e.region_id
+              and n.appeal_id = e.appeal_id
+              and n.seq = e.seq
+        ) end as words
     from appeal_event e
     join appeal a
         on a.region_id = e.region_id
@@ -17,7 +29,7 @@ found as (
     where e.region_id = $1::smallint
       and e.at >= to_timestamp($4::bigint / 1000000.0)
       and e.at < to_timestamp($5::bigint / 1000000.0)
-      and (a.status = 'routed' or (a.client = $3::text and a.client <> '' and a.auth = 'api_key'))
+      and (a.status not in ('captured', 'moderation') or (a.client = $3::text and a.client <> '' and a.auth = 'api_key'))
     order by e.at, e.appeal_id, e.seq
     limit $6::integer
 )
@@ -36,23 +48,52 @@ select
                     when 'captured' then 'open'
                     when 'moderation' then 'for_triage'
                     when 'routed' then 'investigating'
+                    when 'accepted' then 'in_progress'
+                    when 'answered' then case
+                        when f.answer = 'interim' and f.proof = 'promise' then 'action_scheduled'
+                        when f.answer = 'interim' then 'in_progress'
+                        when f.proof = 'files' then 'fixed'
+                        when f.proof = 'promise' then 'action_scheduled'
+                        else 'no_further_action'
+                    end
+                    when 'closed' then 'closed'
+                    when 'reopened' then 'reopen'
+                    when 'rejected' then case f.reason when 'duplicate' then 'duplicate' else 'no_further_action' end
+                    when 'postponed' then 'planned'
+                    when 'redirected' then 'internal_referral'
                     else 'unchanged'
                 end,
                 'updated_datetime', to_char(f.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-                'description', case $2::text
+                'description', coalesce(f.words, case $2::text
                     when 'en' then case f.kind
                         when 'captured' then 'Received.'
                         when 'moderation' then 'A moderator is looking at it.'
                         when 'routed' then coalesce('Passed on to: ' || coalesce(b.name_en, f.body_ru) || '.', 'Passed on.')
+                        when 'accepted' then 'Taken in hand.'
+                        when 'answered' then case f.answer when 'final' then 'Answered.' else 'Interim answer.' end
+                        when 'verdict' then 'Marked by the resident.'
+                        when 'closed' then 'Closed: the resident says that it is solved.'
+                        when 'reopened' then 'Opened again: the resident says that it is not solved.'
+                        when 'rejected' then 'Rejected.'
+                        when 'postponed' then 'Postponed.'
+                        when 'redirected' then 'Handed back to the centre.'
                         else f.kind
                     end
                     else case f.kind
                         when 'captured' then 'Принято.'
                         when 'moderation' then 'На проверке у модератора.'
                         when 'routed' then coalesce('Передано: ' || f.body_ru || '.', 'Передано.')
+                        when 'accepted' then 'Взято в работу.'
+                        when 'answered' then case f.answer when 'final' then 'Дан ответ.' else 'Промежуточный ответ.' end
+                        when 'verdict' then 'Житель оценил ответ.'
+                        when 'closed' then 'Закрыто: житель подтвердил, что проблема решена.'
+                        when 'reopened' then 'Открыто заново: житель сообщил, что проблема не решена.'
+                        when 'rejected' then 'Отклонено.'
+                        when 'postponed' then 'Отложено.'
+                        when 'redirected' then 'Возвращено в центр.'
                         else f.kind
                     end
-                end,
+                end),
                 'media_url', null
             )
             order by f.at, f.appeal_id, f.seq

@@ -48,6 +48,33 @@ select
                 where b.region_id = a.region_id
                   and b.id = a.body_id
             ),
+            'first_answered_at', rfc3339(a.first_answered_at),
+            'answered_at', rfc3339(a.answered_at),
+            'postponed_until', a.postponed_until,
+            'reopened', nullif(a.reopened, 0),
+            'reopened_at', rfc3339(a.reopened_at),
+            'overdue', nullif(jsonb_strip_nulls(jsonb_build_object(
+                'first', case when coalesce(a.first_answered_at, statement_timestamp()) > a.first_due_at then true end,
+                'final', case when coalesce(a.answered_at, statement_timestamp()) > a.final_due_at then true end
+            )), '{}'),
+            'verdict_until', case
+                when k.author and a.status in ('answered', 'closed') and a.answer_seq is not null
+                    then rfc3339(a.answered_at + make_interval(days => r.verdict_days))
+            end,
+            'earlier_due', (
+                select jsonb_agg(
+                    w.round || jsonb_build_object(
+                        'first_local', case
+                            when $5::boolean then local_moment((w.round ->> 'first_answer_at')::timestamptz, r.time_zone, $4)
+                        end,
+                        'final_local', case
+                            when $5::boolean then local_moment((w.round ->> 'answer_at')::timestamptz, r.time_zone, $4)
+                        end
+                    )
+                    order by w.position
+                )
+                from jsonb_array_elements(a.earlier_due) with ordinality as w (round, position)
+            ),
             'due', case when a.first_due_at is not null then jsonb_build_object(
                 'rule', (
                     select jsonb_build_object(
@@ -71,7 +98,45 @@ select
             ) end,
             'received_local', case when $5::boolean then local_moment(a.received_at, r.time_zone, $4) end,
             'status_is', case when $5::boolean then jsonb_build_object(a.status, true) end,
-            'has_attachments', case when $5::boolean and a.attachments > 0 and (k.author or a.public) then true end
+            'has_attachments', case when $5::boolean and a.attachments > 0 and (k.author or a.public) then true end,
+            'has_answers', case
+                when $5::boolean and (k.author or a.public) and exists (
+                    select
+                    from answer n
+                    where n.region_id = a.region_id
+                      and n.appeal_id = a.id
+                )
+                    then true
+            end,
+            'page', case when $5::boolean then jsonb_build_object(
+                'judge', case
+                    when k.author and a.status in ('answered', 'closed') and a.answer_seq is not null
+                        and statement_timestamp() <= a.answered_at + make_interval(days => r.verdict_days)
+                        then true
+                end,
+                'judged', case when a.mark is not null then true end,
+                'closed', case when a.status = 'closed' then true end,
+                'counting', case when a.reopened > 0 and a.status = 'routed' and a.first_due_at is null then true end,
+                'waiting_first', case when a.first_answered_at is null and a.status in ('routed', 'accepted', 'redirected') then true end,
+                'waiting_final', case when a.answered_at is null then true end,
+                'first_late', case
+                    when a.first_answered_at is null and a.status in ('moderation', 'routed', 'accepted', 'redirected')
+                        and statement_timestamp() > a.first_due_at
+                        then true
+                end,
+                'final_late', case
+                    when a.answered_at is null and a.status in ('moderation', 'routed', 'accepted', 'redirected')
+                        and statement_timestamp() > a.final_due_at
+                        then true
+                end,
+                'first_answered_local', local_moment(a.first_answered_at, r.time_zone, $4),
+                'answered_local', local_moment(a.answered_at, r.time_zone, $4),
+                'postponed_local', local_day(a.postponed_until, $4) || to_char(a.postponed_until, ' YYYY'),
+                'verdict_until_local', case
+                    when a.answer_seq is not null
+                        then local_moment(a.answered_at + make_interval(days => r.verdict_days), r.time_zone, $4)
+                end
+            ) end
         )) || jsonb_strip_nulls(jsonb_build_object('attachments', (
             select jsonb_agg(
                 jsonb_build_object(
@@ -92,7 +157,84 @@ select
             from attachment t
             where t.region_id = a.region_id
               and t.appeal_id = a.id
+              and t.answer_seq is null
               and a.attachments > 0
+              and (k.author or a.public)
+        ))) || jsonb_strip_nulls(jsonb_build_object('answers', (
+            select jsonb_agg(
+                jsonb_build_object(
+                    'seq', n.seq,
+                    'kind', n.kind,
+                    'at', rfc3339(n.at),
+                    'body', (
+                        select case $4::text when 'en' then coalesce(b.name_en, b.name_ru) else b.name_ru end
+                        from body b
+                        where b.region_id = n.region_id
+                          and b.id = n.body_id
+                    ),
+                    'text', n.text,
+                    'proof', n.proof,
+                    'promised_on', n.promised_on,
+                    'reason', n.reason,
+                    'media_url', n.media_url,
+                    'files', (
+                        select jsonb_agg(
+                            jsonb_build_object(
+                                'id', t.id,
+                                'name', nullif(t.name, ''),
+                                'media_type', t.media_type,
+                                'size', t.size,
+                                'sha256', encode(t.sha256, 'hex'),
+                                'added_at', rfc3339(t.added_at),
+                                'state', t.state,
+                                'reason', t.reason,
+                                'shown_as', t.clean_type,
+                                'state_is', case when $5::boolean then jsonb_build_object(t.state, true) end,
+                                'is_picture', case when $5::boolean and t.clean_type like 'image/%' then true end
+                            )
+                            order by t.added_at, t.id
+                        )
+                        from attachment t
+                        where t.region_id = n.region_id
+                          and t.appeal_id = n.appeal_id
+                          and t.answer_seq = n.seq
+                    ),
+                    'verdict', (
+                        select jsonb_build_object(
+                            'mark', v.mark,
+                            'solved', v.solved,
+                            'comment', case when k.author then v.comment end,
+                            'at', rfc3339(v.at),
+                            'mark_is', case when $5::boolean then jsonb_build_object('m' || v.mark, true) end
+                        )
+                        from verdict v
+                        where v.region_id = n.region_id
+                          and v.appeal_id = n.appeal_id
+                          and v.answer_seq = n.seq
+                        order by v.seq desc
+                        limit 1
+                    ),
+                    'has_files', case when $5::boolean and n.files > 0 then true end,
+                    'at_local', case when $5::boolean then local_moment(n.at, r.time_zone, $4) end,
+                    'promised_local', case
+                        when $5::boolean then local_day(n.promised_on, $4) || to_char(n.promised_on, ' YYYY')
+                    end,
+                    'promise_broken', case
+                        when $5::boolean and n.seq > a.reopened_seq and a.status in ('accepted', 'answered')
+                            and n.promised_on < (statement_timestamp() at time zone r.time_zone)::date
+                            then true
+                    end,
+                    'kind_is', case when $5::boolean then jsonb_build_object(n.kind, true) end,
+                    'reason_is', case when $5::boolean and n.reason is not null then jsonb_build_object(n.reason, true) end,
+                    'runs_on', case
+                        when $5::boolean and n.kind = 'interim' and n.seq > a.reopened_seq and a.answered_at is null then true
+                    end
+                )
+                order by n.seq desc
+            )
+            from answer n
+            where n.region_id = a.region_id
+              and n.appeal_id = a.id
               and (k.author or a.public)
         ))) || jsonb_build_object('events', (
             select jsonb_agg(
@@ -101,8 +243,12 @@ select
                     'at', rfc3339(e.at),
                     'kind', e.kind,
                     'detail', (
-                        e.detail - '{text_sha256,answers_sha256,lat,lon,files}'::text[]
-                        - case when not k.author and e.kind = 'edited' then '{text}' else '{}' end::text[]
+                        e.detail - '{text_sha256,answers_sha256,lat,lon,files,update_id,client_at}'::text[]
+                        - case
+                            when not k.author and e.kind = 'edited' then '{text}'
+                            when not (k.author or a.public) and e.kind in ('accepted', 'rejected', 'postponed', 'redirected') then '{text}'
+                            else '{}'
+                        end::text[]
                     ) || jsonb_strip_nulls(jsonb_build_object(
                         'files', jsonb_array_length(e.detail -> 'files'),
                         'body', (
@@ -119,6 +265,19 @@ select
                               and m.region_id = a.region_id
                               and m.name_ru = e.detail ->> 'municipality'
                         ),
+                        'until_local', case
+                            when $5::boolean
+                                then local_day((e.detail ->> 'until')::date, $4) || to_char((e.detail ->> 'until')::date, ' YYYY')
+                        end,
+                        'reason_is', case
+                            when $5::boolean and e.detail ? 'reason' then jsonb_build_object(e.detail ->> 'reason', true)
+                        end,
+                        'answer_is', case
+                            when $5::boolean and e.detail ? 'answer' then jsonb_build_object(e.detail ->> 'answer', true)
+                        end,
+                        'mark_is', case
+                            when $5::boolean and e.detail ? 'mark' then jsonb_build_object('m' || (e.detail ->> 'mark'), true)
+                        end,
                         'reasons_is', case when $5::boolean and e.detail ? 'reasons' then (
                             select jsonb_object_agg(w.reason, true)
                             from jsonb_array_elements_text(e.detail -> 'reasons') as w (reason)

@@ -3,6 +3,7 @@
 -- okrugs of 264 vertices, 31 µs for 27 districts of 2,175. Row locks on outbox only; intake never waits for them.
 -- A point inside several boundaries belongs to the smallest; a point on a shared border to the lowest id.
 -- The limits keep the planner from any other way, which it would find while a month's partition is new and seems empty.
+-- The clocks of an appeal that was opened again run from then on.
 -- $1 region, $2 now (microseconds UTC), $3 how many
 select
     o.id as outbox_id,
@@ -12,7 +13,7 @@ select
     a.theme_id,
     a.auth,
     a.legal_class,
-    (extract(epoch from a.received_at) * 1000000)::bigint as received_us,
+    (extract(epoch from a.counts_from) * 1000000)::bigint as received_us,
     a.point is not null as has_point,
     m.id as municipality_id,
     a.hold,
@@ -37,6 +38,7 @@ cross join lateral (
         w.theme_id,
         w.auth,
         w.legal_class,
+        coalesce(w.reopened_at, w.received_at) as counts_from,
         w.received_at,
         w.point,
         w.hold,

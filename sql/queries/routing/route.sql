@@ -1,6 +1,7 @@
 -- Routes the appeals of one bite: body, deadlines, event, notice, counters and the end of the outbox row in one statement. Appeals are locked
 -- in the order of their ids, counters in the order of their keys, so that several routing processes never wait in a circle.
--- An appeal that is no longer 'captured' is left as it is. Primary keys serve it all, one probe an appeal and table; partitions are
+-- An appeal that was opened again keeps theme, place, body and counters: it only gets its new deadlines. Any other that is no longer
+-- 'captured' is left as it is. Primary keys serve it all, one probe an appeal and table; partitions are
 -- pruned probe by probe. About 0.08 ms an appeal in a bite of 128.
 -- $1 region, $2 counter slot, $3 now (microseconds UTC); then arrays, one element an appeal: $4 outbox ids, $5 appeal ids, $6 themes,
 -- $7 sources of the theme, $8 municipalities, $9 deadline rules, $10 first and $11 final deadline (microseconds UTC), $12 arithmetic
@@ -14,14 +15,16 @@ held as (
         a.last_seq,
         a.last_hash,
         a.notify,
-        d.theme_id,
-        d.theme_source,
-        d.municipality_id,
+        a.status <> 'captured' as again,
+        a.body_id,
+        case when a.status <> 'captured' then a.theme_id else d.theme_id end as theme_id,
+        case when a.status <> 'captured' then a.theme_source else d.theme_source end as theme_source,
+        case when a.status <> 'captured' then a.municipality_id else d.municipality_id end as municipality_id,
         d.rule_id,
         to_timestamp(d.first_us / 1000000.0) as first_due_at,
         to_timestamp(d.final_us / 1000000.0) as final_due_at,
         d.due_detail,
-        d.reasons
+        case when a.status = 'captured' then d.reasons end as reasons
     from unnest(
         $5::uuid[], $6::integer[], $7::text[], $8::integer[], $9::integer[], $10::bigint[], $11::bigint[], $12::jsonb[], $13::jsonb[]
     ) as d (
@@ -31,6 +34,7 @@ held as (
         on a.region_id = $1::smallint
         and a.id = d.appeal_id
     where a.status = 'captured'
+       or (a.reopened > 0 and a.due_detail is null)
     order by a.id
     for no key update of a
 ),
@@ -42,6 +46,7 @@ placed as materialized (
         h.last_seq,
         h.last_hash,
         h.notify,
+        h.again,
         h.theme_id,
         h.theme_source,
         h.municipality_id,
@@ -51,6 +56,7 @@ placed as materialized (
         h.due_detail,
         h.reasons,
         coalesce(
+            case when h.again then h.body_id end,
             (
                 select r.body_id
                 from routing_rule r
@@ -96,6 +102,7 @@ written as (
         p.last_seq,
         p.last_hash,
         p.notify,
+        p.again,
         p.theme_id,
         p.theme_source,
         p.municipality_id,
@@ -104,7 +111,7 @@ written as (
         p.first_due_at,
         p.final_due_at,
         p.due_detail,
-        case when v.why is null then 'routed' else 'moderation' end as status,
+        case when v.why is null or p.again then 'routed' else 'moderation' end as status,
         jsonb_strip_nulls(jsonb_build_object(
             'body', b.name_ru,
             'municipality', m.name_ru,
@@ -113,7 +120,8 @@ written as (
             'rule', dr.code,
             'first_due_at', rfc3339(p.first_due_at),
             'final_due_at', rfc3339(p.final_due_at),
-            'reasons', v.why
+            'reasons', v.why,
+            'again', case when p.again then true end
         )) as detail
     from placed p
     cross join lateral (
@@ -138,6 +146,7 @@ linked as (
         w.last_seq,
         w.last_hash,
         w.notify,
+        w.again,
         w.status,
         w.theme_id,
         w.theme_source,
@@ -182,7 +191,7 @@ notice as (
 moved as (
     update appeal a
     set
-        status = l.status,
+        status = case when l.again then a.status else l.status end,
         theme_id = l.theme_id,
         theme_source = l.theme_source,
         municipality_id = l.municipality_id,
@@ -210,6 +219,7 @@ changes as (
         0 as moderation
     from written w
     join region r on r.id = $1::smallint
+    where not w.again
     union all
     -- … into its place
     select
@@ -222,6 +232,7 @@ changes as (
         (w.status = 'moderation')::integer
     from written w
     join region r on r.id = $1::smallint
+    where not w.again
 ),
 counted as (
     insert into appeal_count as n (region_id, day, theme_id, body_id, municipality_id, slot, received, routed, moderation)
