@@ -188,7 +188,7 @@ fresh:
 	@scripts/fresh
 
 bench:
-	@test -n '$(NAME)' || { echo 'make bench NAME=… : one of' $(filter-out %.c %.lua,$(notdir $(wildcard bench/*))) >&2; exit 2; }
+	@test -n '$(NAME)' || { echo 'make bench NAME=… : one of' $(filter-out %.c %.lua peers,$(notdir $(wildcard bench/*))) >&2; exit 2; }
 	@scripts/packages run build bench
 	@$(MAKE) --silent all bench-tools
 	@BUILD=$(BUILD) DATA='$(DATA)' 'bench/$(NAME)' $(DATA)

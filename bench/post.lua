@@ -17,7 +17,8 @@ function request()
   count = count + 1
   headers['Idempotency-Key'] = run .. '-' .. count
   return wrk.format('POST', '/api/v1/appeals', headers, string.format(
-    '{"text":"Во дворе третий день не горит фонарь, письмо %d","point":{"lat":%.5f,"lon":%.5f}}',
+    '{"text":"Во дворе третий день не горит фонарь, письмо %d","point":{"lat":%.5f,"lon":%.5f},' ..
+    '"contact":{"name":"Проверкин Проверка","email":"test@example.org"},"consent":"2026-01"}',
     count, 57.3 + math.random() * 0.9, 60.2 + math.random() * 2))
 end
 

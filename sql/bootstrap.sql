@@ -36,6 +36,8 @@ alter role otklik_routing in database otklik set plan_cache_mode = force_generic
 -- The same holds for the statement that takes letters in; its look-ups are probes of keys whatever the tables hold.
 alter role otklik_intake in database otklik set jit = off;
 alter role otklik_intake in database otklik set plan_cache_mode = force_generic_plan;
+-- Names of places are found with a wrong letter, too: of a short name it leaves less than half of the trigrams.
+alter role otklik_intake in database otklik set pg_trgm.word_similarity_threshold = 0.4;
 alter role otklik_reporting in database otklik set default_transaction_read_only = on;
 
 \connect otklik

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "hosts.h"
 #include "log.h"
 
 enum {
@@ -20,7 +21,8 @@ enum {
     LISTENS_MAX = 8,
     PAUSE_MIN_MS = 50,
     PAUSE_MAX_MS = 1000,
-    CONNECT_MS = 5000 /* to connect and to prepare everything */
+    CONNECT_MS = 5000, /* to connect and to prepare everything */
+    SILENCE_MS = 10000 /* whoever asked has gone long before; the server may have gone, too */
 };
 
 enum state {
@@ -35,6 +37,7 @@ struct pending {
     db_callback done;
     void *data;
     PGresult *res;
+    uint64_t since; /* ms of the loop */
 };
 
 struct connection {
@@ -48,9 +51,10 @@ struct connection {
     uv_timer_t timer;
     uint64_t pause_ms;
     int held;
-    int lost;   /* it died while it was held: what is left of a transaction must not go on a new
-                   session */
-    int silent; /* its failure to connect has been logged */
+    int lost;      /* it died while it was held: what is left of a transaction must not go on a new
+                      session */
+    int silent;    /* its failure to connect has been logged */
+    unsigned turn; /* which of several servers is tried first */
     struct pending in_flight[IN_FLIGHT_MAX]; /* a ring */
     size_t first, n;
 };
@@ -72,6 +76,7 @@ struct db {
     void *ready_data;
     int closing;
     int open_timers;
+    int reserved; /* the first ones are for db_ask_on */
     int n;
     struct connection connections[];
 };
@@ -338,7 +343,7 @@ static void go_on_connecting(struct connection *c)
 static void start_connecting(struct connection *c)
 {
     c->state = DB_CONNECTING;
-    c->pg = PQconnectStart(c->db->conninfo);
+    c->pg = hosts_connect_start(c->db->conninfo, c->turn);
     if (c->pg == NULL) {
         fail(c, "memory is out");
         return;
@@ -404,6 +409,22 @@ static void fail(struct connection *c, const char *why)
     }
 }
 
+/* A server that hangs keeps its connections open: without this nobody would ever look for the one
+ * that has taken its place. */
+static void look_for_silence(struct connection *c)
+{
+    if (c->n == 0) {
+        return;
+    }
+    uint64_t waited = uv_now(c->db->loop) - c->in_flight[c->first].since;
+    if (waited >= SILENCE_MS) {
+        c->turn++;
+        fail(c, "it says nothing any more");
+    } else {
+        uv_timer_start(&c->timer, on_timer, SILENCE_MS - waited, 0);
+    }
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     struct connection *c = timer->data;
@@ -411,7 +432,10 @@ static void on_timer(uv_timer_t *timer)
         start_connecting(c);
     } else if (c->state == DB_BROKEN) {
         fail_from_libpq(c);
-    } else if (c->state != DB_READY) {
+    } else if (c->state == DB_READY) {
+        look_for_silence(c);
+    } else {
+        c->turn++;
         fail(c, "it takes too long to connect");
     }
 }
@@ -482,8 +506,12 @@ static enum otk_err sent(struct connection *c, int sent, db_callback done, void 
         break_later(c);
         return OTK_UNAVAILABLE;
     }
-    c->in_flight[(c->first + c->n) % IN_FLIGHT_MAX] = (struct pending){ done, data, NULL };
+    c->in_flight[(c->first + c->n) % IN_FLIGHT_MAX] =
+        (struct pending){ done, data, NULL, uv_now(c->db->loop) };
     c->n++;
+    if (!uv_is_active((uv_handle_t *)&c->timer)) {
+        uv_timer_start(&c->timer, on_timer, SILENCE_MS, 0);
+    }
     if (flush(c) != 0) {
         break_later(c); /* the callback comes from there */
     }
@@ -503,16 +531,29 @@ enum otk_err db_ask_on(struct db *db, int connection, size_t which, const char *
                 done, data);
 }
 
-enum otk_err db_ask(struct db *db, size_t which, const char *const *params, db_callback done,
-                    void *data)
+/* The one of those from FROM up to END that has the least to do; NULL when none is ready. */
+static const struct connection *least_busy(const struct db *db, int from, int end)
 {
     const struct connection *best = NULL;
-    for (int i = 0; i < db->n; i++) {
+    for (int i = from; i < end; i++) {
         const struct connection *c = &db->connections[i];
         if (usable(c) && !c->held && (best == NULL || c->n < best->n)) {
             best = c;
         }
     }
+    return best;
+}
+
+void db_reserve(struct db *db, int n)
+{
+    db->reserved = n;
+}
+
+enum otk_err db_ask(struct db *db, size_t which, const char *const *params, db_callback done,
+                    void *data)
+{
+    const struct connection *best = least_busy(db, db->reserved, db->n);
+    best = best == NULL ? least_busy(db, 0, db->reserved) : best;
     return best == NULL ? OTK_UNAVAILABLE
                         : db_ask_on(db, best->number, which, params, NULL, NULL, done, data);
 }

@@ -50,6 +50,9 @@ enum otk_err db_ask(struct db *db, size_t which, const char *const *params, db_c
  * (all text). */
 enum otk_err db_ask_on(struct db *db, int connection, size_t which, const char *const *params,
                        const int *lengths, const int *formats, db_callback done, void *data);
+/* Keeps the first N connections for db_ask_on: db_ask takes one of them only while no other is
+ * ready. */
+void db_reserve(struct db *db, int n);
 /* 1 when that connection is ready; how many statements it has in flight. */
 int db_ready(const struct db *db, int connection);
 int db_in_flight(const struct db *db, int connection);

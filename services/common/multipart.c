@@ -115,12 +115,49 @@ int multipart_init(struct multipart *m, struct str content_type)
 
 /* ---- the headers of a part */
 
-/* Content-Disposition: form-data; name="…"; filename="…". -1 when there is no name. */
+static int hex(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* UTF-8'language'%D1%8F (RFC 8187) decoded in place: S is ours to change. Empty in another charset
+ * or when it is not of the form: a file without a name is still a file. */
+static struct str decode_extended(char *scratch, struct str s)
+{
+    static const char charset[] = "utf-8'";
+    size_t begin = sizeof charset - 1, n = 0;
+    const char *quote = s.n > begin && strncasecmp(s.p, charset, begin) == 0
+                            ? memchr(s.p + begin, '\'', s.n - begin)
+                            : NULL;
+    if (quote == NULL) {
+        return (struct str){ s.p, 0 };
+    }
+    for (size_t i = (size_t)(quote - s.p) + 1; i < s.n; i++) {
+        if (s.p[i] != '%') {
+            scratch[n++] = s.p[i];
+            continue;
+        }
+        int high = i + 2 < s.n ? hex(s.p[i + 1]) : -1, low = high < 0 ? -1 : hex(s.p[i + 2]);
+        if (low < 0) {
+            return (struct str){ s.p, 0 };
+        }
+        scratch[n++] = (char)(high * 16 + low);
+        i += 2;
+    }
+    return (struct str){ s.p, n };
+}
+
+/* Content-Disposition: form-data; name="…"; filename="…"; filename*=…. The last is not meant to be
+ * there (RFC 7578, 4.2), but libraries send it with names that are not ASCII, alone or beside the
+ * other. -1 when there is no name. */
 static int read_disposition(struct multipart *m, struct str value)
 {
     struct str name, given;
     size_t at = 0;
-    int more, named = 0;
+    int more, named = 0, plain = 0, extended = 0;
     while (at < value.n && value.p[at] != ';' && !is_blank(value.p[at])) {
         at++;
     }
@@ -133,11 +170,15 @@ static int read_disposition(struct multipart *m, struct str value)
             named++;
             m->name = given;
         } else if (same_name(name, "filename")) {
-            m->has_filename++;
-            m->filename = given;
+            plain++;
+            m->filename = extended > 0 ? m->filename : given;
+        } else if (same_name(name, "filename*")) {
+            extended++;
+            m->filename = decode_extended(ours + (given.p - value.p), given);
         }
     }
-    return more == 0 && named == 1 && m->has_filename <= 1 ? 0 : -1;
+    m->has_filename = plain + extended > 0;
+    return more == 0 && named == 1 && plain <= 1 && extended <= 1 ? 0 : -1;
 }
 
 /* Reads the lines of m->headers, each ending with CR LF. 0, or -1. */
@@ -231,16 +272,15 @@ static enum multipart_event take_header(struct multipart *m, char c)
         return fail(m);
     }
     m->state = MULTIPART_BODY;
-    /* A part without content: its delimiter's CR LF is the end of the headers (5.1.1 wants one of
-     * its own, and all clients send it). */
-    m->matched = 0;
+    /* Of a part without content the delimiter's CR LF may be the one that ends the headers. */
+    m->matched = m->silent = 2;
     return MULTIPART_PART;
 }
 
 /* A delimiter is complete. */
 static enum multipart_event begin_delimiter_line(struct multipart *m, int in_part)
 {
-    m->matched = m->ndashes = 0;
+    m->matched = m->silent = m->ndashes = 0;
     m->cr = m->blank = 0;
     m->state = MULTIPART_AFTER_DELIMITER;
     return in_part ? MULTIPART_PART_END : MULTIPART_MORE;
@@ -276,9 +316,9 @@ static enum multipart_event take_body(struct multipart *m, const char *p, size_t
             }
             continue;
         }
-        m->data = (struct str){ m->delimiter, m->matched };
-        m->matched = 0;
-        if (in_part) {
+        m->data = (struct str){ m->delimiter + m->silent, m->matched - m->silent };
+        m->matched = m->silent = 0;
+        if (in_part && m->data.n > 0) {
             *used = at;
             return MULTIPART_DATA;
         }

@@ -35,6 +35,7 @@ struct multipart {
     char delimiter[4 + MULTIPART_BOUNDARY_MAX]; /* CR LF - - boundary */
     size_t ndelimiter;
     size_t matched; /* how much of the delimiter the last bytes are */
+    size_t silent;  /* how much of matched is no data, should no delimiter come of it */
     size_t ndashes; /* behind a delimiter: two make it the last */
     int cr;         /* the last byte behind a delimiter was CR */
     int blank;      /* white space behind a delimiter: no dash may follow */

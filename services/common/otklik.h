@@ -36,6 +36,7 @@ enum otk_err {
     OTK_KEY_REUSED,  /* same key, other request */
     OTK_KEY_RUNNING, /* same key, first request not finished */
     OTK_NOT_FOUND,
+    OTK_CLOSED,    /* it is over: nothing may be added */
     OTK_NOT_READY, /* it is there, and not yet fit to be shown */
     OTK_METHOD,    /* path known, method not */
     OTK_MEDIA_TYPE,

@@ -67,6 +67,7 @@ struct upload {
     struct uploads *store;
     int region;
     int multipart;
+    int skim;    /* files are passed over */
     int counted; /* one of store->active */
     struct multipart reader;
     struct file files[UPLOAD_FILES_MAX];
@@ -541,6 +542,9 @@ static void begin_part(struct upload *u)
         fail(u, OTK_TOO_LARGE);
         return;
     }
+    if (m->has_filename && u->skim) {
+        return;
+    }
     if (m->has_filename) {
         begin_file(u, m->name, m->filename);
         return;
@@ -617,17 +621,39 @@ int upload_is_multipart(const struct request *r)
            strncasecmp(r->content_type.p, media, sizeof media - 1) == 0;
 }
 
-struct sink *upload_begin(struct uploads *store, const struct request *r, int region,
-                          enum otk_err refuse)
+static struct upload *new_upload(struct uploads *store, const struct request *r)
 {
     struct upload *u = calloc(1, sizeof *u);
+    if (u != NULL) {
+        u->sink = (struct sink){ .take = take, .drop = drop };
+        u->store = store;
+        u->multipart = upload_is_multipart(r);
+        if (u->multipart && multipart_init(&u->reader, r->content_type) != 0) {
+            u->reader.state = MULTIPART_FAILED;
+            fail(u, OTK_MALFORMED);
+        }
+    }
+    return u;
+}
+
+struct sink *upload_skim(struct uploads *store, const struct request *r)
+{
+    struct upload *u = new_upload(store, r);
     if (u == NULL) {
         return NULL;
     }
-    u->sink = (struct sink){ .take = take, .drop = drop };
-    u->store = store;
+    u->skim = 1;
+    return &u->sink;
+}
+
+struct sink *upload_begin(struct uploads *store, const struct request *r, int region,
+                          enum otk_err refuse)
+{
+    struct upload *u = new_upload(store, r);
+    if (u == NULL) {
+        return NULL;
+    }
     u->region = region;
-    u->multipart = upload_is_multipart(r);
     if (refuse != OTK_OK) {
         fail(u, refuse);
     } else if (store->active >= store->at_once) {
@@ -635,10 +661,6 @@ struct sink *upload_begin(struct uploads *store, const struct request *r, int re
     }
     store->active++;
     u->counted = 1;
-    if (u->multipart && multipart_init(&u->reader, r->content_type) != 0) {
-        u->reader.state = MULTIPART_FAILED;
-        fail(u, OTK_MALFORMED);
-    }
     if (!u->multipart) {
         begin_file(u, STR("file"), STR(""));
         present(u)->named = 1;

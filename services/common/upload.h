@@ -17,7 +17,7 @@ enum {
     UPLOAD_FILES_MAX = 10,
     UPLOAD_NAME_MAX = 200,        /* bytes of a file's name */
     UPLOAD_FORM_MAX = 512 * 1024, /* bytes of the other fields, as a form body */
-    UPLOAD_PARTS_MAX = 64
+    UPLOAD_PARTS_MAX = 256
 };
 
 /* Where files of a service go. */
@@ -40,6 +40,9 @@ struct upload_file {
  * to its end and thrown away when REFUSE is not OTK_OK. NULL when memory is out. */
 struct sink *upload_begin(struct uploads *store, const struct request *r, int region,
                           enum otk_err refuse);
+/* The same of a request that will have to come again: only the other fields are read, no file is
+ * looked at or written. */
+struct sink *upload_skim(struct uploads *store, const struct request *r);
 /* 1 when the request's body is multipart/form-data. */
 int upload_is_multipart(const struct request *r);
 

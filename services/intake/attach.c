@@ -264,9 +264,18 @@ static int is_uuid(struct str s)
     return s.n == 36;
 }
 
+/* A question for a file, on its way. */
+struct looking {
+    struct request *r;
+    const char *folder; /* of the edge, that shows it */
+    int region;
+    struct str id;
+};
+
 static void on_attachment(void *data, const struct db_result *result)
 {
-    struct request *r = data;
+    const struct looking *l = data;
+    struct request *r = l->r;
     if (result->err != OTK_OK) {
         reply_db_problem(r, result);
         return;
@@ -280,17 +289,15 @@ static void on_attachment(void *data, const struct db_result *result)
         reply_problem(r, OTK_NOT_FOUND, STR(""));
         return;
     }
-    struct number number;
-    char id[37], place[FILE_PLACE];
-    snprintf(id, sizeof id, "%.36s", r->path_arg2.p);
-    file_place(number_parse(r->path_arg, &number) == 0 ? number.region : 0, id, place);
+    char place[FILE_PLACE];
+    file_place(l->region, l->id.p, place);
     struct str type = arena_dup(r->arena, db_cell(result->res, 0, 1));
-    struct str where = arena_printf(r->arena, "/files/%s", place);
+    struct str where = arena_printf(r->arena, "%s%s", l->folder, place);
     /* A PDF can do things: it is for a program of its own, not for a page of ours. */
     enum media media = type.p == NULL ? MEDIA_UNKNOWN : media_named(type);
     struct str shown =
         arena_printf(r->arena, "%s; filename=\"%s.%s\"",
-                     media == MEDIA_PDF ? "attachment" : "inline", id, media_extension(media));
+                     media == MEDIA_PDF ? "attachment" : "inline", l->id.p, media_extension(media));
     if (where.p == NULL || type.p == NULL || shown.p == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
         return;
@@ -301,22 +308,48 @@ static void on_attachment(void *data, const struct db_result *result)
     reply(r, 200, type.p, STR(""));
 }
 
-void attachment_ask(struct request *r)
+/* Asks for the file ID by STATEMENT, whose last parameter it is. */
+static void look(struct request *r, int statement, const char *params[], size_t last, int region,
+                 struct str id, const char *folder)
 {
-    struct address address;
-    if (!is_uuid(r->path_arg2) ||
-        address_of(r->path_arg, r->values[F_CODE].s.text, &address) != 0) {
-        reply_problem(r, OTK_NOT_FOUND, STR(""));
-        return;
+    struct looking *l = arena_zero(r->arena, sizeof *l);
+    enum otk_err err = OTK_INTERNAL;
+    if (!is_uuid(id)) {
+        err = OTK_NOT_FOUND;
+    } else if (l != NULL) {
+        *l = (struct looking){ r, folder, region, arena_dup(r->arena, id) };
+        params[last] = l->id.p;
+        err = l->id.p == NULL ? OTK_INTERNAL
+                              : db_ask(r->service->db, statement, params, on_attachment, l);
     }
-    struct str id = arena_dup(r->arena, r->path_arg2);
-    if (id.p == NULL) {
-        reply_problem(r, OTK_INTERNAL, STR(""));
-        return;
-    }
-    const char *params[] = { address.region, address.number.text, address.digest, id.p };
-    enum otk_err err = db_ask(r->service->db, QUERY_INTAKE_ATTACHMENT, params, on_attachment, r);
     if (err != OTK_OK) {
         reply_problem(r, err, STR(""));
     }
+}
+
+void attachment_ask(struct request *r)
+{
+    struct address address;
+    if (address_of(r->path_arg, r->values[F_CODE].s.text, &address) != 0) {
+        reply_problem(r, OTK_NOT_FOUND, STR(""));
+        return;
+    }
+    const char *params[] = { address.region, address.number.text, address.digest, NULL };
+    look(r, QUERY_INTAKE_ATTACHMENT, params, 3, address.number.region, r->path_arg2, "/files/");
+}
+
+void media_ask(struct request *r)
+{
+    struct number number;
+    if (number_parse(r->path_arg, &number) != 0) {
+        reply_problem(r, OTK_NOT_FOUND, STR(""));
+        return;
+    }
+    struct str id = r->path_arg2;
+    const char *dot = memchr(id.p, '.', id.n);
+    id.n = dot == NULL ? id.n : (size_t)(dot - id.p);
+    char region[12];
+    snprintf(region, sizeof region, "%d", number.region);
+    const char *params[] = { region, number.text, NULL };
+    look(r, QUERY_INTAKE_OPEN311_MEDIA, params, 2, number.region, id, "/shared-files/");
 }

@@ -13,6 +13,9 @@ void attach_ask(struct request *r);
 /* GET /api/v1/appeals/{number}/attachments/{id}?code= */
 extern const struct field attachment_fields[];
 void attachment_ask(struct request *r);
+/* GET /open311/v2/media/{number}/{id}: the picture that a media_url names. The id is the secret:
+ * only who may see the picture is told it. */
+void media_ask(struct request *r);
 
 /* For routes that take a letter: begins the upload of a multipart body, NULL for any other. */
 struct sink *letter_files(struct request *r);

@@ -8,6 +8,7 @@ struct pages;
 struct forget;
 struct uploads;
 struct hook_queue;
+struct theme_words_cache;
 
 struct intake {
     struct batch *batch;
@@ -17,6 +18,8 @@ struct intake {
     const char
         *url; /* OTKLIK_URL: where the public finds us, without a slash at the end; "" if not set */
     struct hook_queue *hooks;
+    struct theme_words_cache *themes;
+    const char *tiles; /* JSON for maps */
 };
 
 static inline struct intake *intake_of(const struct request *r)

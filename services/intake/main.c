@@ -9,10 +9,16 @@
 #include "hooks.h"
 #include "intake.h"
 #include "intake_queries.h"
+#include "join.h"
+#include "lanes.h"
 #include "log.h"
+#include "map.h"
 #include "open311.h"
 #include "pages.h"
+#include "places.h"
 #include "submit.h"
+#include "suggestions.h"
+#include "theme_words.h"
 #include "themes.h"
 #include "track.h"
 #include "upload.h"
@@ -58,10 +64,20 @@ static const struct route routes[] = {
       .path = "/api/v1/appeals/{number}/attachments/{id}",
       .fields = attachment_fields,
       .ask = attachment_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/appeals/{number}/join",
+      .fields = join_fields,
+      .ask = join_ask },
     { .method = METHOD_GET,
       .path = "/api/v1/themes",
       .fields = form_query_fields,
       .ask = themes_ask },
+    { .method = METHOD_GET, .path = "/api/v1/places", .fields = places_fields, .ask = places_ask },
+    { .method = METHOD_POST,
+      .path = "/api/v1/suggestions",
+      .fields = suggestions_fields,
+      .ask = suggestions_ask },
+    { .method = METHOD_GET, .path = "/api/v1/map", .fields = form_query_fields, .ask = map_ask },
     { .method = METHOD_GET, .path = "/", .ask = form_show, .late = form_late },
     { .method = METHOD_POST,
       .path = "/",
@@ -88,8 +104,14 @@ static const struct route routes[] = {
     { .method = METHOD_GET, .path = "/open311/v2/services.{format}", .ask = open311_services },
     { .method = METHOD_GET, .path = "/open311/v2/services/{code}", .ask = open311_service },
     { .method = METHOD_GET, .path = "/open311/v2/requests.{format}", .ask = open311_requests },
-    { .method = METHOD_POST, .path = "/open311/v2/requests.{format}", .ask = open311_take },
+    { .method = METHOD_POST,
+      .path = "/open311/v2/requests.{format}",
+      .files = open311_files,
+      .patience_ms = FILES_PATIENCE_MS,
+      .ask = open311_take,
+      .invalid = open311_invalid },
     { .method = METHOD_GET, .path = "/open311/v2/requests/{id}", .ask = open311_request },
+    { .method = METHOD_GET, .path = "/open311/v2/media/{number}/{id}", .ask = media_ask },
     { .method = METHOD_GET, .path = "/open311/v2/tokens/{token}", .ask = open311_token },
     { .method = METHOD_GET,
       .path = "/open311/v2/servicerequestupdates.{format}",
@@ -112,10 +134,12 @@ static int start(struct service *s)
         config_number("OTKLIK_FILE_MB", 1, 1024, 20, &file_mb) != 0) {
         return -1;
     }
+    lanes_open(s->db, (int)writers);
     intake.batch = batch_open(s, (int)slot, (int)writers);
     intake.forget = forget_start(s);
     intake.hooks = intake.batch == NULL ? NULL : hook_queue_start(s, intake.batch, (int)keep_days);
-    if (intake.forget == NULL || intake.hooks == NULL) {
+    intake.themes = theme_words_open(s);
+    if (intake.forget == NULL || intake.hooks == NULL || intake.themes == NULL) {
         log_write(LOG_ERROR, STR(""), "memory is out at the start");
         return -1;
     }
@@ -124,7 +148,8 @@ static int start(struct service *s)
     intake.pages = pages_load(getenv("OTKLIK_WEB"));
     intake.uploads =
         uploads_open(s->loop, getenv("OTKLIK_FILES"), (int64_t)file_mb * MEGABYTE, UPLOADS_MAX);
-    if (intake.pages == NULL || intake.uploads == NULL) {
+    intake.tiles = map_tiles();
+    if (intake.pages == NULL || intake.uploads == NULL || intake.tiles == NULL) {
         return -1;
     }
     s->state = &intake;

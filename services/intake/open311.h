@@ -14,6 +14,11 @@ void open311_token(struct request *r);
 void open311_updates(struct request *r);
 /* POST /open311/v2/requests */
 void open311_take(struct request *r);
+/* For the rows of routes that take a form: begins the upload of one in parts; says what is wrong
+ * with files. */
+struct sink *open311_files(struct request *r);
+void open311_invalid(struct request *r, enum otk_err err, struct str detail,
+                     const struct field_errors *errors);
 
 /* ---- between the parts of Open311 only */
 
@@ -39,6 +44,9 @@ struct open311 {
 
 /* Reads format, id and the query's pairs. NULL: it has been answered. */
 struct open311 *open311_begin(struct request *r);
+/* Adds the body's pairs to those of the query, when a partner sends it. 0, or -1: it has been
+ * answered. */
+int open311_body(struct request *r, struct open311 *o);
 /* Reads the values of TABLE's rows and the jurisdiction out of the pairs; names of strangers and
  * empty values are passed over, and rows whose name begins with a control character. 0, or -1: it
  * has been answered. Wrong values are in o->wrong. */

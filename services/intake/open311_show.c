@@ -12,6 +12,7 @@
 #include "ids.h"
 #include "intake.h"
 #include "intake_queries.h"
+#include "lanes.h"
 #include "language.h"
 #include "moment.h"
 #include "open311.h"
@@ -371,6 +372,7 @@ enum {
     P_LIMIT,
     P_OFFSET,
     P_EXTENSIONS,
+    P_URL,
     PARAMS
 };
 
@@ -392,6 +394,7 @@ static void common_params(struct request *r, const struct open311 *o, const char
     params[P_LIMIT] = number_text(r, PAGE_ROWS);
     params[P_OFFSET] = "0";
     params[P_EXTENSIONS] = no[extensions];
+    params[P_URL] = intake_of(r)->url;
 }
 
 static void send_query(struct request *r, const struct open311 *o, const char *params[PARAMS])
@@ -401,7 +404,11 @@ static void send_query(struct request *r, const struct open311 *o, const char *p
     } else if (params[P_REGION] == NULL || params[P_OWN] == NULL || params[P_LIMIT] == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
     } else {
-        ask(r, QUERY_INTAKE_OPEN311_REQUESTS, params);
+        enum otk_err err =
+            lanes_ask_list(r->service->db, QUERY_INTAKE_OPEN311_REQUESTS, params, on_answer, r);
+        if (err != OTK_OK) {
+            reply_problem(r, err, STR(""));
+        }
     }
 }
 
@@ -637,7 +644,8 @@ void open311_updates(struct request *r)
             return;
         }
     }
-    enum otk_err err = db_ask(r->service->db, QUERY_INTAKE_OPEN311_UPDATES, params, on_updates, r);
+    enum otk_err err =
+        lanes_ask_list(r->service->db, QUERY_INTAKE_OPEN311_UPDATES, params, on_updates, r);
     if (err != OTK_OK) {
         reply_problem(r, err, STR(""));
     }

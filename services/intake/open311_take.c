@@ -1,17 +1,15 @@
-/* POST /open311/v2/requests: a letter comes in through another system's form.
+/* POST /open311/v2/requests: a letter comes in through another system's form, and its photos with
+ * it.
  *
  * It goes the same way as one through the API: one durable, idempotent step. Clients of GeoReport
  * know no Idempotency-Key, so that of a request without one is made of what it says: the same
- * request within three days is the same letter.
- *
- * Most of them send their API key in the form, where the edge does not look. Such a request goes
- * back to the edge with the key beside it (conf/nginx, @open311_key), and comes again with the name
- * of the key's owner, or not at all. */
+ * request within three days is the same letter. */
 #include <math.h>
 #include <stdlib.h>
 #include <strings.h>
 #include <yajl/yajl_tree.h>
 
+#include "attach.h"
 #include "field_reader.h"
 #include "ids.h"
 #include "intake.h"
@@ -19,10 +17,10 @@
 #include "json.h"
 #include "language.h"
 #include "moment.h"
-#include "form_parts.h"
 #include "open311.h"
+#include "upload.h"
 
-enum { MEDIA_MAX = 10, ATTRIBUTES_MAX = 64, ANSWER_MAX = 1000, KEY_LENGTH_MAX = 128 };
+enum { MEDIA_MAX = 10, ATTRIBUTES_MAX = 64, ANSWER_MAX = 1000 };
 #define CONSENT_CODE "1" /* open311_service.sql offers it */
 
 /* The first rows are those of a letter, under the names that GeoReport gives them. */
@@ -80,6 +78,7 @@ struct taking {
     struct str media[MEDIA_MAX];
     size_t nmedia;
     int contact_dropped;
+    struct str json; /* the answer, while the files become rows */
 };
 
 static struct str say(const struct request *r, const char *ru, const char *en)
@@ -87,92 +86,7 @@ static struct str say(const struct request *r, const char *ru, const char *en)
     return str_of(r->lang == LANG_RU ? ru : en);
 }
 
-/* ---- who */
-
-/* A key in the form, if it has the letters of one. */
-static struct str key_in_form(const struct open311 *o, size_t from)
-{
-    for (size_t i = from; i < o->npairs; i++) {
-        struct str value = o->pairs[i].value;
-        if (value.n > 0 && str_eq(o->pairs[i].name, STR("api_key"))) {
-            return value;
-        }
-    }
-    return (struct str){ NULL, 0 };
-}
-
-static int is_key(struct str s)
-{
-    for (size_t i = 0; i < s.n; i++) {
-        char c = s.p[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '_' || c == '-')) {
-            return 0;
-        }
-    }
-    return s.n > 0 && s.n <= KEY_LENGTH_MAX;
-}
-
-/* 1 when a partner sends this; otherwise it has been answered. */
-static int is_partner(struct request *r, const struct open311 *o, size_t body_from)
-{
-    if (str_eq(r->auth, STR("api_key"))) {
-        if ((r->roles & ROLE_INTEGRATOR) == 0) {
-            open311_refuse(r, o, OTK_FORBIDDEN, STR(""));
-            return 0;
-        }
-        return 1;
-    }
-    struct str key = key_in_form(o, body_from);
-    if (!is_key(key)) {
-        open311_refuse(r, o, OTK_FORBIDDEN,
-                       say(r, "api_key: нужен верный ключ.", "api_key: a valid key is needed."));
-        return 0;
-    }
-    reply_header(r, "X-Accel-Redirect", STR("@open311_key"));
-    reply_header(r, "X-Open311-Key", key);
-    reply(r, 200, NULL, STR(""));
-    return 0;
-}
-
 /* ---- reading */
-
-static int is_type(struct str header, const char *type)
-{
-    size_t n = strlen(type);
-    return header.n >= n && strncasecmp(header.p, type, n) == 0;
-}
-
-/* The body's pairs behind those of the query. 0, or -1: it has been answered. */
-static int read_body(struct request *r, struct open311 *o)
-{
-    struct str detail = STR(""), file = STR("");
-    struct form_pair *pairs = o->pairs + o->npairs;
-    size_t room = OPEN311_PAIRS_MAX - o->npairs, n = 0;
-    enum otk_err err = OTK_MEDIA_TYPE;
-    if (is_type(r->content_type, "multipart/form-data")) {
-        err = form_parts(r->content_type, r->body, pairs, room, &n, &file);
-        if (err == OTK_MEDIA_TYPE) {
-            detail = say(r, "media: файлы здесь пока не принимаются, пошлите их ссылкой media_url.",
-                         "media: files are not taken here; send a link to them as media_url.");
-        }
-    } else if (is_type(r->content_type, "application/x-www-form-urlencoded")) {
-        err = form_pairs(r->arena, r->body, pairs, room, &n, &detail, r->lang);
-    } else {
-        detail = say(r, "Нужна форма: application/x-www-form-urlencoded или multipart/form-data.",
-                     "A form is needed: application/x-www-form-urlencoded or multipart/form-data.");
-    }
-    if (err == OTK_TOO_LARGE) {
-        err = OTK_MALFORMED;
-        detail = say(r, "В форме больше 256 полей.", "The form has more than 256 fields.");
-    }
-    if (err != OTK_OK) {
-        open311_refuse(r, o, err, detail);
-        return -1;
-    }
-    o->npairs += n;
-    return 0;
-}
 
 /* CODE of attribute[CODE], attribute[CODE][] or attribute[CODE][0]; 0 for another name. */
 static int attribute_code(struct str name, struct str *code)
@@ -447,17 +361,22 @@ static struct str answers_json(struct request *r, const struct open311 *o, struc
     return all;
 }
 
-/* A key out of all that was said, but for the key that opens the door. .p is NULL when memory is
- * out. */
+/* A key out of all that was said and of the files, but for the key that opens the door. .p is NULL
+ * when memory is out. */
 static struct str made_key(struct request *r, const struct open311 *o)
 {
     size_t size = 0, n = 0;
     for (size_t i = 0; i < o->npairs; i++) {
         size += o->pairs[i].name.n + o->pairs[i].value.n + 2 * sizeof(size_t);
     }
+    size += upload_count(r) * sizeof upload_file(r, 0)->digest;
     char *all = arena_alloc(r->arena, size);
     if (all == NULL) {
         return (struct str){ NULL, 0 };
+    }
+    for (size_t i = 0; i < upload_count(r); i++) {
+        memcpy(all + n, upload_file(r, i)->digest, sizeof upload_file(r, i)->digest);
+        n += sizeof upload_file(r, i)->digest;
     }
     for (size_t i = 0; i < o->npairs; i++) {
         const struct str parts[] = { o->pairs[i].name, o->pairs[i].value };
@@ -508,27 +427,11 @@ static int make_person(struct request *r, struct open311 *o, struct taking *t)
     return v[F_CONTACT_NAME].s.given && v[F_CONTACT_NAME].s.text.p == NULL ? -1 : 0;
 }
 
-static void on_done(struct submission *s, enum otk_err err, int status, struct str body,
-                    const struct db_result *result)
+/* Number and way to follow it, out of the receipt; .p is NULL when memory is out. */
+static struct str answer_of(struct request *r, const struct taking *t, struct str receipt)
 {
-    (void)status; /* of the first answer: 201; GeoReport's clients expect 200 */
-    struct request *r = s->request;
-    struct open311 *o = r->state;
-    const struct taking *t = o->more;
-    if (err == OTK_INVALID) { /* switched off since it was looked up */
-        open311_refuse(r, o, OTK_NOT_FOUND, o->missing);
-        return;
-    }
-    if (result != NULL) {
-        reply_db_problem(r, result);
-        return;
-    }
-    if (err != OTK_OK) {
-        open311_refuse(r, o, err, STR(""));
-        return;
-    }
     char why[64];
-    yajl_val tree = yajl_tree_parse(body.p, why, sizeof why);
+    yajl_val tree = yajl_tree_parse(receipt.p, why, sizeof why);
     const char *number = text_in(tree, "number"), *track = text_in(tree, "track");
     struct str json = { NULL, 0 };
     if (number != NULL && track != NULL) {
@@ -548,14 +451,57 @@ static void on_done(struct submission *s, enum otk_err err, int status, struct s
         }
     }
     yajl_tree_free(tree);
-    if (json.p == NULL) {
+    return json;
+}
+
+/* The letter is stored, its files may not be: then the client comes again, finds the letter by what
+ * it says and stores the files. */
+static void on_files(struct request *r, const struct attached *a)
+{
+    const struct open311 *o = r->state;
+    const struct taking *t = o->more;
+    if (a->result != NULL) {
+        reply_db_problem(r, a->result);
+    } else if (a->err != OTK_OK) {
+        open311_refuse(r, o, a->err, STR(""));
+    } else {
+        open311_reply(r, o, t->json);
+    }
+}
+
+static void on_done(struct submission *s, enum otk_err err, int status, struct str body,
+                    const struct db_result *result)
+{
+    (void)status; /* of the first answer: 201; GeoReport's clients expect 200 */
+    struct request *r = s->request;
+    struct open311 *o = r->state;
+    struct taking *t = o->more;
+    if (err == OTK_INVALID) { /* switched off since it was looked up */
+        open311_refuse(r, o, OTK_NOT_FOUND, o->missing);
+        return;
+    }
+    if (result != NULL) {
+        reply_db_problem(r, result);
+        return;
+    }
+    if (err != OTK_OK) {
+        open311_refuse(r, o, err, STR(""));
+        return;
+    }
+    t->json = answer_of(r, t, body);
+    if (t->json.p == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
         return;
     }
     if (s->replayed) {
         reply_header(r, "Idempotency-Replayed", STR("true"));
     }
-    open311_reply(r, o, json);
+    enum otk_err stored = upload_count(r) > 0 ? attach_to_letter(r, body, on_files) : OTK_OK;
+    if (stored != OTK_OK) {
+        reply_problem(r, stored, STR(""));
+    } else if (upload_count(r) == 0) {
+        open311_reply(r, o, t->json);
+    }
 }
 
 static void send_letter(struct request *r, struct open311 *o, struct taking *t)
@@ -615,7 +561,6 @@ void open311_take(struct request *r)
     if (o == NULL) {
         return;
     }
-    size_t body_from = o->npairs;
     if (t == NULL) {
         reply_problem(r, OTK_INTERNAL, STR(""));
         return;
@@ -624,8 +569,7 @@ void open311_take(struct request *r)
     o->root = "service_requests";
     o->missing =
         say(r, "service_code: такой услуги нет.", "service_code: there is no such service.");
-    if (read_body(r, o) != 0 || !is_partner(r, o, body_from) ||
-        open311_read(r, o, take_fields) != 0) {
+    if (open311_body(r, o) != 0 || open311_read(r, o, take_fields) != 0) {
         return;
     }
     if (o->region != 0 && o->region != r->region) {

@@ -14,6 +14,7 @@ static const struct {
     { "endpoints", "endpoint" },
     { "errors", "error" },
     { "formats", "format" },
+    { "jurisdictions", "jurisdiction" },
     { "notes", "note" },
     { "service_request_updates", "request_update" },
     { "service_requests", "request" },

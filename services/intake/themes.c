@@ -3,35 +3,15 @@
 
 #include <stdio.h>
 
-#include "ids.h"
 #include "intake_queries.h"
 #include "language.h"
+#include "tagged.h"
+
+enum { KEPT_S = 60 };
 
 static void on_themes(void *data, const struct db_result *result)
 {
-    struct request *r = data;
-    if (result->err != OTK_OK) {
-        reply_db_problem(r, result);
-        return;
-    }
-    struct str json = arena_printf(r->arena, "%s\n", PQgetvalue(result->res, 0, 0));
-    char digest[67];
-    sha256_bytea(json, digest);
-    struct str etag = arena_printf(r->arena, "\"%.32s\"", digest + 2);
-    if (json.p == NULL || etag.p == NULL) {
-        reply_problem(r, OTK_INTERNAL, STR(""));
-        return;
-    }
-    reply_header(r, "Cache-Control", STR("private, max-age=60"));
-    reply_header(r, "Vary", STR("Accept-Language, Cookie, X-Api-Key"));
-    reply_header(r, "Content-Language", str_of(language_tag(r->lang)));
-    reply_header(r, "ETag", etag);
-    if (r->if_none_match.n > 0 &&
-        memmem(r->if_none_match.p, r->if_none_match.n, etag.p, etag.n) != NULL) {
-        reply(r, 304, NULL, STR(""));
-        return;
-    }
-    reply_json(r, 200, json);
+    reply_tagged(data, result, KEPT_S);
 }
 
 void themes_ask(struct request *r)

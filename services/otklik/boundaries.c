@@ -352,6 +352,15 @@ static int report_overlaps(struct import *m)
     return res == NULL ? -1 : 0;
 }
 
+/* What the map of the region shows. */
+static int draw_outlines(struct import *m)
+{
+    PGresult *res = database_ask(m->db, m->path, QUERY_OTKLIK_BOUNDARY_OUTLINES,
+                                 (const char *const[]){ m->region });
+    PQclear(res);
+    return res == NULL ? -1 : 0;
+}
+
 int boundaries_import(PGconn *db, const char *path, int64_t region, const char *property, int quiet)
 {
     struct import m = { .db = db,
@@ -385,7 +394,7 @@ int boundaries_import(PGconn *db, const char *path, int64_t region, const char *
     }
     names_free(m.seen);
     free((char *)m.file.p);
-    return status;
+    return status == 0 ? draw_outlines(&m) : status;
 }
 
 struct settings {

@@ -9,6 +9,7 @@ extern const struct command command_demo_load;
 extern const struct command command_import_accounts;
 extern const struct command command_import_boundaries;
 extern const struct command command_import_catalogue;
+extern const struct command command_import_places;
 extern const struct command command_replay;
 extern const struct command command_keys_add;
 extern const struct command command_keys_list;

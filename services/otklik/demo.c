@@ -9,6 +9,7 @@
 #include "boundaries.h"
 #include "commands.h"
 #include "database.h"
+#include "places.h"
 #include "tsv.h"
 
 struct settings {
@@ -107,6 +108,11 @@ static int load(PGconn *db, const char *dir, int64_t region)
     char *boundaries = cli_printf("%s/boundaries.geojson", dir);
     int status = boundaries_import(db, boundaries, region, NULL, 1);
     free(boundaries);
+    char *places = cli_printf("%s/places.tsv", dir);
+    if (status == 0 && access(places, F_OK) == 0) { /* a folder may be without it */
+        status = places_import(db, places, region);
+    }
+    free(places);
     for (size_t i = 0; status == 0 && i < sizeof(tables) / sizeof(tables[0]); i++) {
         status = load_table(db, dir, number, &tables[i]);
     }
@@ -147,7 +153,7 @@ const struct command command_demo_load = {
     .arguments = "",
     .summary = "Dictionaries of the demo region, or of another out of a folder",
     .details =
-        "Loads boundaries, bodies, deadline rules, themes and the routing table out of a folder of GeoJSON and TSV files,\n"
+        "Loads boundaries, places, bodies, deadline rules, themes and the routing table out of a folder of GeoJSON and TSV files,\n"
         "in one transaction. What exists under the same name or code is brought up to date, nothing is deleted; running\n"
         "it again changes nothing. The folder's README.md describes the files: start a region from a copy of it.",
     .options = options,

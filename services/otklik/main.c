@@ -6,11 +6,17 @@
 #include "commands.h"
 
 static const struct command *const commands[] = {
-    &command_migrate,          &command_demo_load,
-    &command_import_accounts,  &command_import_boundaries,
-    &command_import_catalogue, &command_replay,
-    &command_keys_add,         &command_keys_list,
-    &command_keys_remove,      &command_audit,
+    &command_migrate,
+    &command_demo_load,
+    &command_import_accounts,
+    &command_import_boundaries,
+    &command_import_catalogue,
+    &command_import_places,
+    &command_replay,
+    &command_keys_add,
+    &command_keys_list,
+    &command_keys_remove,
+    &command_audit,
     &command_files_sweep,
 };
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -11,6 +11,7 @@ enum { FILE_MAX = 64 << 20, COLUMNS_MAX = 32 };
 struct tsv {
     const char *path;
     char *file, *next; /* next: the row to come */
+    size_t size;       /* of the file */
     size_t line;
     size_t ncolumns;
     size_t order[COLUMNS_MAX]; /* of the caller's column in the file's cell n */
@@ -88,6 +89,7 @@ struct tsv *tsv_open(const char *path, const char *const *columns)
     struct tsv *t = cli_alloc(sizeof(*t));
     t->path = path;
     t->file = t->next = (char *)file.p;
+    t->size = file.n;
     if (read_columns(t, columns) != CLI_OK) {
         tsv_close(t);
         return NULL;
@@ -123,6 +125,11 @@ int tsv_next(struct tsv *t, const char **cells)
         cells[t->order[i]] = found[i][0] == '\0' ? NULL : found[i];
     }
     return 1;
+}
+
+double tsv_fraction(const struct tsv *t)
+{
+    return t->size == 0 ? 1 : (double)(t->next - t->file) / (double)t->size;
 }
 
 const char *tsv_place(const struct tsv *t)

@@ -15,6 +15,9 @@ void tsv_close(struct tsv *t);
  * 1; 0 at the end; -1 after a message. */
 int tsv_next(struct tsv *t, const char **cells);
 
+/* How much of the file has been given, 0 … 1. */
+double tsv_fraction(const struct tsv *t);
+
 /* "file:line" of the row last given, valid until the next call. */
 const char *tsv_place(const struct tsv *t);
 

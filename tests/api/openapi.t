@@ -56,7 +56,8 @@ sub send_to {
         $o{content} //= pdf();
     } elsif ($o->{method} eq 'POST') {
         $headers->{'Content-Type'} = 'application/json';
-        $o{content} //= '{"text":"Проверка описания"}';
+        $o{content} //= $id eq 'joinAppeal' ? '{}' : $id eq 'suggestForDraft' ? '{"text":"Фонарь","point":{"lat":57,"lon":61}}'
+            : '{"text":"Проверка описания"}';
         utf8::encode($o{content}) if utf8::is_utf8($o{content});
     }
     return request(delete $o{method} // $o->{method}, (delete $o{path}) // $path, %o, headers => { %$headers, %{ $o{headers} // {} } });
@@ -136,8 +137,11 @@ subtest 'every example, as it stands' => sub {
                 for my $key (@keys) {
                     # The key of the example is for one letter; each of these is another.
                     my ($path, $headers) = address($o, 'Idempotency-Key' => '"' . new_key() . '"');
-                    $receipt = holds($id, 201, request($o->{method}, $path, content => $body, headers => { %$headers, 'Content-Type' => $type }, key => $key),
+                    # The letter to join is of another time and place.
+                    my $status = $id eq 'joinAppeal' ? 404 : $id eq 'suggestForDraft' ? 200 : 201;
+                    my $answer = holds($id, $status, request($o->{method}, $path, content => $body, headers => { %$headers, 'Content-Type' => $type }, key => $key),
                         "example $name, " . (defined $key ? 'with a key' : 'from nobody'));
+                    $receipt = $answer if $id eq 'submitAppeal';
                 }
             }
         }
@@ -170,8 +174,18 @@ subtest 'answers follow their links' => sub {
             holds('summarizeAppeals', 200, send_to('summarizeAppeals', key => $ENV{OTKLIK_STAFF_KEY}, values => { by => $by, format => $format }), "by $by as $format");
         }
     }
-    my $themes = send_to('listThemes');
-    holds('listThemes', 304, send_to('listThemes', headers => { 'If-None-Match' => $themes->{headers}{etag} }), 'known already');
+    for my $id (qw(listThemes showMap)) {
+        holds($id, 304, send_to($id, headers => { 'If-None-Match' => send_to($id)->{headers}{etag} }), 'known already');
+    }
+    my $joined = appeal({ theme => 'light.street', point => { lat => 57.9, lon => 61.2 } }, key => $ENV{OTKLIK_API_KEY});
+    wait_for(sub { sql("select status from appeal where id = '$joined->{id}'") ne 'captured' }, 20, 'routing');
+    my $draft = '{"text":"Не горит фонарь","point":{"lat":57.9,"lon":61.2}}';
+    my $near = holds('suggestForDraft', 200, send_to('suggestForDraft', content => $draft), 'a letter nearby');
+    is $near->{json}{near}[0]{number}, $joined->{number}, 'the one that was written';
+    my $too = holds('joinAppeal', 201, send_to('joinAppeal', values => { number => $joined->{number} }), 'me too');
+    holds('trackAppeal', 200, send_to('trackAppeal', values => { number => $joined->{number}, code => $too->{json}{code} }), 'the way for who joined');
+    holds('findPlaces', 200, send_to('findPlaces', path => '/api/v1/places?lat=57.8&lon=61.2'), 'what lies there');
+    holds('findPlaces', 422, send_to('findPlaces', path => '/api/v1/places'), 'no place at all');
 };
 
 subtest 'files' => sub {
@@ -230,6 +244,12 @@ subtest 'what is refused' => sub {
     send_to(@post, headers => { 'Idempotency-Key' => $used });
     holds('submitAppeal', 422, send_to(@post, headers => { 'Idempotency-Key' => $used }, content => '{"text":"Другое письмо"}'), 'a key used before');
     holds('trackAppeal', 422, send_to('trackAppeal', path => '/api/v1/appeals/90-2026-0000001-8'), 'no code');
+    for my $id (qw(joinAppeal suggestForDraft)) {
+        holds($id, 400, send_to($id, content => '{"text":'), 'broken JSON');
+        holds($id, 413, send_to($id, content => 'x' x 3_000_000), 'three megabytes');
+        holds($id, 415, send_to($id, headers => { 'Content-Type' => 'text/xml' }), 'another type');
+        holds($id, 422, send_to($id, content => '{"text":7,"colour":1,"contact":{"email":"x"}}'), 'all wrong at once');
+    }
     holds('summarizeAppeals', 401, send_to('summarizeAppeals'), 'no key');
     holds('summarizeAppeals', 403, send_to('summarizeAppeals', key => $ENV{OTKLIK_API_KEY}), 'a key of a partner');
     holds('summarizeAppeals', 422, send_to('summarizeAppeals', key => $ENV{OTKLIK_STAFF_KEY}, values => { from => '2026-03-01', to => '2026-02-01' }), 'the end before the beginning');
@@ -244,7 +264,7 @@ subtest 'keys of other kinds' => sub {
         return $key;
     };
     my $slow = $add->('--subject', 'openapi-slow', '--rate', '1r/m', '--burst', 1);
-    for my $id (qw(askChallenge attachFiles listThemes showAttachment submitAppeal trackAppeal)) {
+    for my $id (qw(askChallenge attachFiles findPlaces joinAppeal listThemes showAttachment showMap submitAppeal suggestForDraft trackAppeal)) {
         my $refused = wait_for(sub { my $a = send_to($id, key => $slow); $a->{status} == 429 && $a }, 10, 'the limit of a key');
         holds($id, 429, $refused, 'more than its key may');
     }
@@ -257,7 +277,7 @@ subtest 'keys of other kinds' => sub {
     chmod 0640, "$keys.new";
     chown +(stat $keys)[4, 5], "$keys.new";
     rename "$keys.new", $keys or die "rename: $!";
-    for my $id (qw(listThemes submitAppeal)) {
+    for my $id (qw(findPlaces listThemes showMap submitAppeal suggestForDraft)) {
         my $refused = wait_for(sub { my $a = send_to($id, key => $lost); $a->{status} == 403 && $a }, 10, 'the edge to read its keys');
         holds($id, 403, $refused, 'a key of a region that there is not');
     }
@@ -278,7 +298,8 @@ subtest 'too many questions' => sub {
 };
 
 subtest 'when things break' => sub {
-    my %service = (attachFiles => 'intake', showAttachment => 'intake', submitAppeal => 'intake', trackAppeal => 'intake', listThemes => 'intake', summarizeAppeals => 'reporting');
+    my %service = (attachFiles => 'intake', showAttachment => 'intake', submitAppeal => 'intake', trackAppeal => 'intake', listThemes => 'intake', summarizeAppeals => 'reporting',
+        findPlaces => 'intake', joinAppeal => 'intake', showMap => 'intake', suggestForDraft => 'intake');
     my @ids = sort keys %service;
     my $ready = sub { my ($service) = @_; wait_for(sub { internal("/$service/health/ready")->{status} == 200 }, 30, "$service to be ready") };
 
@@ -291,7 +312,7 @@ subtest 'when things break' => sub {
     holds($_, 503, send_to($_, key => key_for($_)), 'the database is away') for @ids;
     sv('up', 'postgres');
     $ready->($_) for qw(intake reporting);
-    holds($_, $_ =~ /\A(?:trackAppeal|attachFiles|showAttachment)\z/ ? 404 : $_ eq 'submitAppeal' ? 201 : 200, send_to($_, key => key_for($_)), 'and is back') for @ids;
+    holds($_, $_ =~ /\A(?:trackAppeal|attachFiles|showAttachment|joinAppeal)\z/ ? 404 : $_ eq 'submitAppeal' ? 201 : 200, send_to($_, key => key_for($_)), 'and is back') for @ids;
 
     sv('down', $_) for qw(intake reporting);
     holds($_, 502, send_to($_, key => key_for($_)), 'the service is away') for @ids;

@@ -32,6 +32,12 @@ sub render { my ($to, @more) = @_; return system 'conf/nginx/render', "$dir/$to"
 is render('without'), 0, 'without an identity provider';
 unlike text_of('without/otklik/tokens.conf'), qr/^appeal/m, 'there are no tokens';
 unlike text_of("without/otklik/$_"), qr/\@[A-Z_]+\@|appeal_auth .*jwt/, "and nothing is left to fill in in $_" for qw(tokens.conf http.conf locations.conf);
+like text_of('without/otklik/headers_page.conf'), qr/img-src 'self'( (?!http)[^;]*)?;/, 'pages load pictures from nowhere else';
+is render('tiles', 'TILES=https://tiles.example:8443'), 0, 'with tiles of the map from elsewhere';
+like text_of('tiles/otklik/headers_page.conf'), qr{img-src 'self'[^;]* https://tiles\.example:8443[; ]}, 'pages load pictures from there, too';
+for my $bad ("https://tiles.example/", "https://a.example; script-src *", 'tiles.example', 'https://', "https://a.example 'unsafe-inline'") {
+    isnt render('bad', "TILES=$bad"), 0, "refused as an origin: $bad";
+}
 is render('with', "JWT_KEYS=$dir/jwks", 'JWT_ISSUER=https://id.example', 'JWT_AUDIENCE=otklik', 'JWT_CLAIMS=roles=realm_access.roles region=region', "JWT_REVOKED=$dir/revoked", 'JWT_COOKIE=session'), 0, 'with one';
 my $tokens = text_of('with/otklik/tokens.conf');
 like $tokens, qr/^appeal_jwt_claims roles=realm_access\.roles region=region;$/m, 'what is given goes before what is usual';

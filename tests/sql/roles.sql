@@ -1,7 +1,7 @@
 -- Each program may do what its work needs and nothing else: the whole table of privileges, then the same by trying.
 begin;
 
-select plan(86);
+select plan(93);
 
 -- What STATEMENT comes to when ROLE runs it: 'ok' or an SQLSTATE. Leaves nothing behind.
 create function pg_temp.try_as(who name, statement text) returns text
@@ -83,7 +83,10 @@ from (
         ('otklik_intake', '{region,municipality,body,theme,theme_attribute,deadline_rule}', '{select}'),
         ('otklik_admin', '{channel_account}', '{select,insert,update,delete}'),
         ('otklik_intake', '{appeal,appeal_event,attachment}', '{select,insert}'),
-        ('otklik_intake', '{contact,consent,outbox,subscription}', '{insert}'),
+        ('otklik_intake', '{contact,consent,outbox,subscription,joiner_contact}', '{insert}'),
+        ('otklik_intake', '{joiner}', '{select,insert}'),
+        ('otklik_intake', '{place,place_name}', '{select}'),
+        ('otklik_admin', '{place,place_name}', '{select,insert,update,delete}'),
         ('otklik_intake', '{channel_account,region_quota,sender_block}', '{select}'),
         ('otklik_intake', '{quota_use,text_repeat}', '{select,insert,update,delete}'),
         ('otklik_intake', '{hook_event}', '{select,insert,delete}'),
@@ -273,6 +276,26 @@ from (
         ),
         ('otklik_intake', 'select address from subscription', '42501', 'intake cannot read a subscription'),
         ('otklik_routing', 'select address from subscription', '42501', 'nor can routing'),
+        (
+            'otklik_intake',
+            $$
+                with one as (
+                    insert into joiner (region_id, appeal_id, id, code_digest, client, auth, client_hash, lang, joined_at)
+                    values (
+                        90, '019a0000-0000-7000-8000-000000000001', '019a0000-0000-7000-8000-000000000003', '\x00', '', 'anonymous', '', 'ru', now()
+                    )
+                )
+                insert into joiner_contact (region_id, appeal_id, id, name, consent)
+                values (90, '019a0000-0000-7000-8000-000000000001', '019a0000-0000-7000-8000-000000000003', 'Житель', '1')
+            $$,
+            'ok', 'intake writes down who joined'
+        ),
+        ('otklik_intake', 'select name from joiner_contact', '42501', 'and cannot read the contact'),
+        ('otklik_intake', 'delete from joiner', '42501', 'nor take a joiner away'),
+        ('otklik_routing', 'select count(*) from joiner', '42501', 'routing cannot see who joined'),
+        ('otklik_reporting', 'select count(*) from joiner_contact', '42501', 'nor can reporting'),
+        ('otklik_intake', 'delete from place', '42501', 'intake cannot change the gazetteer'),
+        ('otklik_admin', 'select code_digest from joiner', '42501', 'the administrator cannot see who joined'),
         ('otklik_intake', 'select id from outbox', '42501', 'intake cannot read the outbox'),
         ('otklik_intake', 'delete from outbox', '42501', 'intake cannot take from the outbox'),
         ('otklik_intake', 'select count(*) from appeal_rest', '42501', 'intake cannot go round appeal to a partition'),

@@ -113,6 +113,48 @@ static void headers_in_every_form(void **state)
         "(x|text/plain; charset=utf-8)[1];.");
 }
 
+/* RFC 7578 forbids filename*, and libraries send it. */
+static void names_in_another_spelling(void **state)
+{
+    (void)state;
+#define NAMED(parameters, wanted)                                                             \
+    EXPECT("--B\r\nContent-Disposition: form-data; name=f; " parameters "\r\n\r\n1\r\n--B--", \
+           "(f|" wanted "|)[1];.")
+    NAMED("filename*=UTF-8''%D1%8F%20a.jpg", "я a.jpg");
+    NAMED("filename*=utf-8'ru'%d1%8f.jpg", "я.jpg");
+    NAMED("filename=\"ja.jpg\"; filename*=UTF-8''%D1%8F.jpg", "я.jpg");
+    NAMED("filename*=UTF-8''%D1%8F.jpg; filename=\"ja.jpg\"", "я.jpg");
+    NAMED("FileName*=\"UTF-8''%D1%8F.jpg\"", "я.jpg");
+    NAMED("filename=\"двор.jpg\"", "двор.jpg");
+    NAMED("filename=двор.jpg", "двор.jpg");
+    /* A file without a name is still a file. */
+    NAMED("filename*=ISO-8859-1''%E9.jpg", "");
+    NAMED("filename*=UTF-8''%D", "");
+    NAMED("filename*=UTF-8''%D1%8", "");
+    NAMED("filename*=UTF-8''%zz", "");
+    NAMED("filename*=a.jpg", "");
+    NAMED("filename*=utf-8'", "");
+    NAMED("filename*=UTF-8''", "");
+#undef NAMED
+    EXPECT("--B\r\nContent-Disposition: form-data; name=f; filename*=UTF-8''a; filename*=UTF-8''b"
+           "\r\n\r\n",
+           "!");
+}
+
+/* The end of line that ends the headers may be the delimiter's. */
+static void parts_without_content(void **state)
+{
+    (void)state;
+    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n--B--", "(a|);.");
+    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n--B\r\n"
+           "Content-Disposition: form-data; name=b\r\n\r\n\r\n--B--",
+           "(a|);(b|);.");
+    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n--A\r\n--B--", "(a|)[--A];.");
+    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n-\r\r\n--B--", "(a|)[-\r];.");
+    EXPECT("--B\r\nContent-Disposition: form-data; name=a\r\n\r\n\n--B--\r\n--B--",
+           "(a|)[\n--B--];.");
+}
+
 static void data_that_looks_like_a_delimiter(void **state)
 {
     (void)state;
@@ -253,6 +295,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_browsers_send),
         cmocka_unit_test(headers_in_every_form),
+        cmocka_unit_test(names_in_another_spelling),
+        cmocka_unit_test(parts_without_content),
         cmocka_unit_test(data_that_looks_like_a_delimiter),
         cmocka_unit_test(preamble_epilogue_and_white_space),
         cmocka_unit_test(odd_boundaries),

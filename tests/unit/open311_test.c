@@ -1,5 +1,5 @@
-// Open311's own small parts: moments, forms in parts, JSON as XML and as CSV.
-// sources: services/intake/moment.c services/intake/form_parts.c services/intake/open311_xml.c
+// Open311's own small parts: moments, JSON as XML and as CSV.
+// sources: services/intake/moment.c services/intake/open311_xml.c
 // sources: services/intake/open311_csv.c services/common/xml.c services/common/utf8.c services/common/arena.c
 // libs: -lyajl
 #include <setjmp.h>
@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "form_parts.h"
 #include "moment.h"
 #include "open311.h"
 
@@ -83,111 +82,6 @@ static void what_is_no_moment(void **state)
     }
     int64_t us;
     assert_int_equal(moment_parse((struct str){ "2026-11-25T09:00:00Z", 12 }, &us), -1);
-}
-
-/* ---- forms in parts */
-
-static char shown[1024];
-
-/* The fields as name=value|…, or what went wrong. */
-static const char *parts_of(const char *type, struct str body)
-{
-    struct form_pair pairs[4];
-    size_t n = 0;
-    struct str file = STR("");
-    enum otk_err err = form_parts(str_of(type), body, pairs, 4, &n, &file);
-    if (err != OTK_OK) {
-        snprintf(shown, sizeof shown, "error %d %.*s", err, (int)file.n, file.p);
-        return shown;
-    }
-    size_t at = 0;
-    shown[0] = '\0';
-    for (size_t i = 0; i < n; i++) {
-        at += (size_t)snprintf(shown + at, sizeof shown - at, "%.*s=%.*s|", (int)pairs[i].name.n,
-                               pairs[i].name.p, (int)pairs[i].value.n, pairs[i].value.p);
-    }
-    return shown;
-}
-
-#define PART(b, n) "--" b "\r\nContent-Disposition: form-data; name=\"" n "\"\r\n\r\n"
-
-static void boundaries_of_all_kinds(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *type, *boundary;
-    } kinds[] = {
-        { "multipart/form-data; boundary=xyz", "xyz" },
-        { "multipart/form-data; boundary=\"a b?c\"", "a b?c" },
-        { "multipart/form-data; boundary====1321321===", "===1321321===" },
-        { "multipart/form-data;boundary=xyz; charset=utf-8", "xyz" },
-        { "multipart/form-data; charset=\"; boundary=no\"; Boundary=xyz", "xyz" },
-        { "multipart/form-data; boundary=----WebKitFormBoundary7MA4YWxkTrZu0gW",
-          "----WebKitFormBoundary7MA4YWxkTrZu0gW" },
-    };
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        char body[512];
-        const char *b = kinds[i].boundary;
-        int n = snprintf(body, sizeof body,
-                         "--%s\r\nContent-Disposition: form-data; name=\"lat\"\r\n\r\n57.8\r\n"
-                         "--%s\r\ncontent-type: text/plain\r\ncontent-disposition: form-data; "
-                         "name=text\r\n\r\nЯма\r\n--no\r\n\r\n--%s--\r\n",
-                         b, b, b);
-        assert_string_equal(parts_of(kinds[i].type, (struct str){ body, (size_t)n }),
-                            "lat=57.8|text=Яма\r\n--no\r\n|");
-    }
-}
-
-static void odd_but_right_bodies(void **state)
-{
-    (void)state;
-    const char *type = "multipart/form-data; boundary=x";
-    assert_string_equal(parts_of(type, STR("pre\r\n" PART("x", "a") "1\r\n--x--")), "a=1|");
-    assert_string_equal(parts_of(type, STR(PART("x", "a") "\r\n--x--\r\nafter")), "a=|");
-    assert_string_equal(parts_of(type, STR(PART("x", "a") "--x--")), "a=|");
-    assert_string_equal(parts_of(type, STR("--x \t\r\nContent-Disposition: form-data; "
-                                           "name=\"a\"\r\n\r\n1\r\n--x--")),
-                        "a=1|");
-    assert_string_equal(parts_of(type, STR("--x--\r\n")), "");
-    assert_string_equal(parts_of(type, STR("--x\r\nContent-Disposition: form-data; name=\"photo\"; "
-                                           "filename=\"\"\r\n\r\n\r\n--x--")),
-                        "");
-}
-
-static void files_and_wrong_bodies_are_refused(void **state)
-{
-    (void)state;
-    const char *type = "multipart/form-data; boundary=x";
-    static const struct str wrong[] = {
-        STR(""),
-        STR("--x"),
-        STR("--x\r\n"),
-        STR("--y\r\n"),
-        STR(PART("x", "a")),
-        STR(PART("x", "a") "1"),
-        STR(PART("x", "a") "1\r\n--x"),
-        STR(PART("x", "a") "1\r\n--xx\r\n"),
-        STR("--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--"),
-        STR("--x\r\n\r\n1\r\n--x--"),
-        STR(PART("x", "a") "\xff\r\n--x--"),
-        STR(PART("x", "a\xff") "1\r\n--x--"),
-    };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        assert_string_equal(parts_of(type, wrong[i]), "error 1 ");
-    }
-    assert_string_equal(parts_of("multipart/form-data", STR(PART("x", "a") "1\r\n--x--")),
-                        "error 1 ");
-    assert_string_equal(parts_of("multipart/form-data; boundary=", STR("--\r\n")), "error 1 ");
-    char file[64];
-    snprintf(file, sizeof file, "error %d media", OTK_MEDIA_TYPE);
-    assert_string_equal(parts_of(type, STR("--x\r\nContent-Disposition: form-data; name=\"media\"; "
-                                           "filename=\"a\\\".jpg\"\r\n\r\n\xff\xd8\r\n--x--")),
-                        file);
-    snprintf(file, sizeof file, "error %d ", OTK_TOO_LARGE);
-    assert_string_equal(
-        parts_of(type, STR(PART("x", "a") "1\r\n" PART("x", "a") "1\r\n" PART(
-                           "x", "a") "1\r\n" PART("x", "a") "1\r\n" PART("x", "a") "1\r\n--x--")),
-        file);
 }
 
 /* ---- JSON in other forms */
@@ -265,9 +159,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_spellings_of_a_moment),
         cmocka_unit_test(what_is_no_moment),
-        cmocka_unit_test(boundaries_of_all_kinds),
-        cmocka_unit_test(odd_but_right_bodies),
-        cmocka_unit_test(files_and_wrong_bodies_are_refused),
         cmocka_unit_test(json_as_xml),
         cmocka_unit_test(json_as_csv),
     };

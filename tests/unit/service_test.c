@@ -1,5 +1,5 @@
 // A whole service without its database, asked over its socket as nginx asks, and as nobody should.
-// sources: services/common/arena.c services/common/config.c services/common/db.c
+// sources: services/common/arena.c services/common/config.c services/common/db.c services/common/hosts.c
 // sources: services/common/exchange.c services/common/fcgi.c services/common/fields.c services/common/fields_form.c
 // sources: services/common/fields_json.c services/common/json.c services/common/language.c
 // sources: services/common/log.c services/common/metrics.c services/common/problem.c

@@ -1,4 +1,4 @@
-// sources: services/routing/theme.c
+// sources: services/common/theme.c
 // libs:
 /* Keywords find the theme of a text: beginnings of words, whatever the case; where two themes weigh
  * the same, none. */
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "../../services/routing/theme.h"
+#include "../../services/common/theme.h"
 
 enum { RUBBISH = 1, LIGHT = 2, SNOW = 3, ROADS = 4, TREES = 5 };
 
@@ -174,6 +174,26 @@ static void letters_of_the_peoples(void **state)
 
 /* Not a promise about any machine, a guard against losing a factor of ten: 200 themes of 10
  * keywords, 1,000 characters. */
+static void ranking_is_by_weight(void **state)
+{
+    (void)state;
+    struct theme_share best[3];
+    /* 5 letters of "мусор", 4 of "снег" and half of "улиц", half of "улиц" */
+    assert_int_equal(theme_rank(index_of_words, STR("мусор, снег, улица"), best, 3), 3);
+    assert_int_equal(best[0].theme_id, SNOW);
+    assert_int_equal(best[1].theme_id, RUBBISH);
+    assert_int_equal(best[2].theme_id, ROADS);
+    assert_true(best[0].share > 6.0 / 13 - 1e-9 && best[0].share < 6.0 / 13 + 1e-9);
+    double sum = best[0].share + best[1].share + best[2].share;
+    assert_true(sum > 1 - 1e-9 && sum < 1 + 1e-9);
+    assert_int_equal(theme_rank(index_of_words, STR("дорога, мусор, снег, фонарь"), best, 1), 1);
+    assert_int_equal(theme_rank(index_of_words, STR("снег, свалка, дерево, фонари, яма"), best, 3),
+                     3);
+    assert_true(best[0].share >= best[1].share && best[1].share >= best[2].share);
+    assert_int_equal(theme_rank(index_of_words, STR("здравствуйте"), best, 3), 0);
+    assert_int_equal(theme_rank(index_of_words, STR(""), best, 3), 0);
+}
+
 static void a_thousand_characters_are_quick(void **state)
 {
     (void)state;
@@ -230,6 +250,7 @@ int main(void)
         cmocka_unit_test(broken_and_endless_texts_do_no_harm),
         cmocka_unit_test(doubled_keyword_counts_once),
         cmocka_unit_test(letters_of_the_peoples),
+        cmocka_unit_test(ranking_is_by_weight),
         cmocka_unit_test(a_thousand_characters_are_quick),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -6,7 +6,7 @@
 -- requests is null when the region has no services: no such jurisdiction.
 -- $1 region, $2 language, $3 subject of the client's own appeals ('': none), $4 numbers (null: by time), $5 service codes, $6 statuses (null: any);
 -- moments in microseconds UTC: $7 received from, $8 received before, $9 last event from (null: any), $10 last event before; bounds or null: $11
--- west, $12 south, $13 east, $14 north; or $15 latitude, $16 longitude, $17 radius in metres; $18 limit, $19 offset, $20 extensions
+-- west, $12 south, $13 east, $14 north; or $15 latitude, $16 longitude, $17 radius in metres; $18 limit, $19 offset, $20 extensions, $21 where the public finds us
 with
 found as (
     (
@@ -164,7 +164,7 @@ select
                     'zipcode', null,
                     'lat', p.lat,
                     'long', p.lon,
-                    'media_url', case when f.own then a.answers -> 'media_urls' ->> 0 end
+                    'media_url', case when f.own then coalesce(pic.url, a.answers -> 'media_urls' ->> 0) end
                 ) as base,
                 json_build_object(
                     'attributes', case when f.own and $20::boolean then (
@@ -261,5 +261,18 @@ select
                 where u.region_id = a.region_id
                   and u.id = a.municipality_id
             ) m on true
+            left join lateral (
+                select
+                    $21::text || '/open311/v2/media/' || a.number || '/' || x.id
+                    || case x.clean_type when 'image/png' then '.png' when 'image/webp' then '.webp' else '.jpg' end as url
+                from attachment x
+                where a.attachments > 0
+                  and x.region_id = a.region_id
+                  and x.appeal_id = a.id
+                  and x.state = 'ready'
+                  and x.media_type <> 'application/pdf'
+                order by x.id
+                limit 1
+            ) pic on f.own
         ) w
     ) end as requests;

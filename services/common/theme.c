@@ -298,15 +298,16 @@ static void match(struct theme_index *x, size_t lo, size_t hi, size_t depth, siz
     }
 }
 
-int32_t theme_find(struct theme_index *x, struct str text)
+/* Weighs the themes in TEXT: their slots are x->hit. */
+static void weigh_text(struct theme_index *x, struct str text)
 {
+    x->nhit = 0;
     if (x->nkeywords == 0) {
-        return 0;
+        return;
     }
     uint16_t folded[TEXT_MAX];
     x->text = folded;
     x->ntext = fold_text(text, folded, TEXT_MAX);
-    x->nhit = 0;
     if (++x->stamp == 0) { /* once in four thousand million texts: forget old marks */
         for (size_t i = 0; i < x->nkeywords; i++) {
             x->keywords[i].seen = 0;
@@ -320,7 +321,11 @@ int32_t theme_find(struct theme_index *x, struct str text)
         match(x, 0, x->nkeywords, 0, pos);
     }
     x->text = NULL;
+}
 
+int32_t theme_find(struct theme_index *x, struct str text)
+{
+    weigh_text(x, text);
     int64_t best = 0;
     int32_t theme_id = 0;
     for (size_t i = 0; i < x->nhit; i++) {
@@ -333,4 +338,28 @@ int32_t theme_find(struct theme_index *x, struct str text)
         }
     }
     return theme_id;
+}
+
+size_t theme_rank(struct theme_index *x, struct str text, struct theme_share *out, size_t max)
+{
+    weigh_text(x, text);
+    int64_t total = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < x->nhit; i++) {
+        const struct slot *slot = &x->slots[x->hit[i]];
+        total += slot->weight;
+        size_t at = n < max ? n++ : n;
+        for (; at > 0 && (double)slot->weight > out[at - 1].share; at--) {
+            if (at < max) {
+                out[at] = out[at - 1];
+            }
+        }
+        if (at < max) {
+            out[at] = (struct theme_share){ slot->theme_id, (double)slot->weight };
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        out[i].share /= (double)total;
+    }
+    return n;
 }
