@@ -15,7 +15,7 @@ sub forget {
     my ($region, $bite, $explain) = @_;
     my $before = q{(extract(epoch from now() - interval '72 hours') * 1000000)::bigint};
     my $execute = "execute forget($region\::smallint, $before, $bite)";
-    my $said = sql("set plan_cache_mode = force_generic_plan; prepare forget (smallint, bigint, integer) as $statement "
+    my $said = sql("set plan_cache_mode = force_generic_plan; " . ($explain ? 'set enable_seqscan = off; ' : '') . "prepare forget (smallint, bigint, integer) as $statement "
         . ($explain ? "explain (costs off) $execute" : $execute), role => 'otklik_intake');
     return $said;
 }
@@ -40,6 +40,7 @@ my $fresh = post_json('/api/v1/appeals', { text => 'Совсем другое п
 is $fresh->{status}, 201, 'a forgotten key may be used again';
 is sql('select count(*) from appeal where number in (' . join(',', map { "'$_'" } values %first) . ')'), '4', 'the letters stay';
 
+# (Of a table with a few rows the server reads all the same, unless it is told not to.)
 my $plan = forget(90, 2, 1);
 like $plan, qr/Index Scan using idempotency_by_time/, 'the old ones are found by their time';
 unlike $plan, qr/Seq Scan/, 'and no table is read whole';

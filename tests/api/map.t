@@ -52,6 +52,7 @@ SQL
 for my $case (['https://tiles.example/{z}/{x}/{y}.png', undef], ['/tiles/{z}/{x}/{y}.png', undef], ['https://tiles.example/{z}/{x}.png', qr/OTKLIK_TILES_URL must be/],
     ['javascript:{z}{x}{y}', qr/OTKLIK_TILES_URL must be/], ["https://tiles.example/{z}/{x}/{y}'", qr/OTKLIK_TILES_URL must be/]) {
     local $ENV{OTKLIK_TILES_URL} = $case->[0];
+    local $ENV{OTKLIK_NOTICES} = 0;
     local $ENV{OTKLIK_DB} = 'host=/nowhere';
     local $ENV{OTKLIK_SOCKET} = scratch() . '/intake.sock';
     local $ENV{OTKLIK_WEB} = test_dir() . '/app/share/otklik/web';

@@ -147,7 +147,7 @@ subtest 'what is kept, and who may see it' => sub {
     ok !eval { sql('select address from subscription', role => 'otklik_intake'); 1 }, 'intake reads no address';
     is sql("select count(*) from delivery d join subscription s on s.region_id = 90 and s.appeal_id = d.appeal_id and s.id = d.recipient where d.region_id = 90 and d.state = 'failed' and s.address like 'anna." . $$ . ".%'"), 0,
         'nothing has failed';
-    is sql("select count(*) from outbox where topic = 'notice'"), 0, 'the outbox is empty';
+    ok wait_for(sub { sql("select count(*) from outbox where topic = 'notice'") eq '0' }, 30, 'the outbox to be empty'), 'the outbox is empty';
     unlike log_of('courier'), qr/mail\.example/, 'no log names an address';
 };
 
