@@ -117,7 +117,8 @@ subtest 'counters, notices, chain' => sub {
     verdict($letter, { mark => 1, solved => no_it() });
     is $sums->(), join('|', $before[0] + 1, $before[1] + 1, $before[2] + 1, $before[3] + 1), 'opened again';
     wait_for(sub { kinds($letter) =~ /routed\z/ }, 10, 'routing');
-    is sql("select string_agg(e.kind, ' ' order by e.seq) from outbox o join appeal_event e on e.appeal_id = o.appeal_id and e.seq = o.seq where o.appeal_id = '$id' and o.topic = 'notice'"),
+    # The courier may have taken some of them in hand.
+    is sql("select string_agg(e.kind, ' ' order by e.seq) from appeal_event e where e.appeal_id = '$id' and e.seq in (select o.seq from outbox o where o.appeal_id = '$id' and o.topic = 'notice' union select d.seq from delivery d where d.appeal_id = '$id')"),
         'routed answered closed reopened routed', 'notices of what a resident hears of';
     is sql('select sum(received) from appeal_count where region_id = 90'), sql('select count(*) from appeal where region_id = 90'), 'a letter is received once, however often it is opened';
     my $audit = otklik('audit', 'verify', '--region', 90, { role => 'otklik_owner' });
