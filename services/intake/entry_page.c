@@ -76,22 +76,6 @@ static int may_enter(const struct request *r)
     return (r->roles & ENTRY_ROLES) != 0;
 }
 
-/* Adds "name":"value"; event.name becomes event_name, since a dot is the template's own. */
-static struct str with_member(struct request *r, struct str object, struct str name,
-                              struct str value)
-{
-    struct str none = { NULL, 0 }, key = arena_dup(r->arena, name);
-    struct str text = page_string(r, value);
-    if (object.p == NULL || key.p == NULL || text.p == NULL) {
-        return none;
-    }
-    for (char *p = (char *)key.p; *p != '\0'; p++) { /* ours since arena_dup */
-        *p = *p == '.' ? '_' : *p;
-    }
-    return arena_printf(r->arena, "%.*s%s\"%s\":%.*s", (int)object.n, object.p,
-                        object.n > 0 ? "," : "", key.p, (int)text.n, text.p);
-}
-
 static struct str key_of(struct request *r, const struct showing *w)
 {
     char fresh[37];
@@ -116,23 +100,26 @@ static struct str source_of(struct request *r, const struct showing *w)
 /* REGION is form.sql's answer without its braces, or empty when the database is away. */
 static struct str context_of(struct request *r, const struct showing *w, struct str region)
 {
-    struct str values = STR(""), errors = STR("");
+    struct str none = { NULL, 0 }, values = STR(""), errors = STR("");
     for (int i = w->receipt.p != NULL ? ECHO_STAYS - 1 : ECHOES - 1; i >= 0; i--) {
-        if (w->echo[i].s.given) {
-            values = with_member(r, values, str_of(echo_fields[i].name), w->echo[i].s.text);
+        if (w->echo[i].s.given &&
+            page_member(r, &values, str_of(echo_fields[i].name), w->echo[i].s.text) != 0) {
+            return none;
         }
     }
     for (size_t i = 0; w->errors != NULL && i < w->errors->n; i++) {
         const struct field_error *e = &w->errors->list[i];
-        errors = with_member(r, errors, e->field, field_error_text(r->arena, e, r->lang));
+        struct str text = field_error_text(r->arena, e, r->lang);
+        if (text.p == NULL || page_member(r, &errors, e->field, text) != 0) {
+            return none;
+        }
     }
     struct str common = page_common(r), source = source_of(r, w), key = key_of(r, w);
     struct str quoted = key.p == NULL ? key : page_string(r, key);
     struct str problem = w->problem == OTK_OK ? STR("null") : page_problem(r, w->problem, STR(""));
     struct str receipt = w->receipt.p == NULL ? STR("null") : w->receipt;
-    if (values.p == NULL || errors.p == NULL || common.p == NULL || source.p == NULL ||
-        quoted.p == NULL || problem.p == NULL) {
-        return (struct str){ NULL, 0 };
+    if (common.p == NULL || source.p == NULL || quoted.p == NULL || problem.p == NULL) {
+        return none;
     }
     return arena_printf(
         r->arena,

@@ -60,44 +60,20 @@ struct form {
     union value echo[ECHOES];
 };
 
-/* point.lat → point_lat: a dot is the template's own. */
-static struct str plain_name(struct arena *a, struct str name)
-{
-    struct str copy = arena_dup(a, name);
-    for (char *p = (char *)copy.p; p != NULL && *p != '\0'; p++) { /* ours since arena_dup */
-        *p = *p == '.' ? '_' : *p;
-    }
-    return copy;
-}
-
-/* Adds "name":"value" to an object being written; 0, or -1 when memory is out. */
-static int add_member(struct request *r, struct str *object, struct str name, struct str value)
-{
-    struct str key = plain_name(r->arena, name);
-    struct str quoted = key.p == NULL ? key : page_string(r, key);
-    struct str text = page_string(r, value);
-    if (quoted.p == NULL || text.p == NULL) {
-        return -1;
-    }
-    *object = arena_printf(r->arena, "%s%s%.*s:%.*s", object->p, object->n > 0 ? "," : "",
-                           (int)quoted.n, quoted.p, (int)text.n, text.p);
-    return object->p == NULL ? -1 : 0;
-}
-
 /* REGION is form.sql's answer without its braces, or empty when the database is away. */
 static struct str context_of(struct request *r, const struct form *f, struct str region)
 {
     struct str none = { NULL, 0 }, values = STR(""), errors = STR("");
     for (int i = ECHOES - 1; i >= 0; i--) { /* the text last: each step copies what is there */
         if (f->echo[i].s.given &&
-            add_member(r, &values, str_of(echo_fields[i].name), f->echo[i].s.text) != 0) {
+            page_member(r, &values, str_of(echo_fields[i].name), f->echo[i].s.text) != 0) {
             return none;
         }
     }
     for (size_t i = 0; f->errors != NULL && i < f->errors->n; i++) {
         const struct field_error *e = &f->errors->list[i];
         struct str text = field_error_text(r->arena, e, r->lang);
-        if (text.p == NULL || add_member(r, &errors, e->field, text) != 0) {
+        if (text.p == NULL || page_member(r, &errors, e->field, text) != 0) {
             return none;
         }
     }

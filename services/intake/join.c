@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "ids.h"
+#include "intake.h"
 #include "intake_queries.h"
 #include "language.h"
 #include "submission.h"
@@ -159,6 +160,11 @@ void join_ask(struct request *r)
     if (contact && !r->values[J_CONSENT].s.given) {
         struct field_error missing = { STR("consent"), FE_REQUIRED, 0 };
         reply_invalid(r, &missing, 1);
+        return;
+    }
+    if (r->values[J_NOTIFY].s.given && !intake_of(r)->notices) { /* nobody would send them */
+        struct field_error refused = { STR("notify"), FE_NOT_ALLOWED, 0 };
+        reply_invalid(r, &refused, 1);
         return;
     }
     if (!submission_key_good(r->idempotency_key)) {

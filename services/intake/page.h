@@ -14,6 +14,10 @@ void page_draw(struct request *r, enum page page, int status, struct str context
 struct str page_html(struct request *r, enum page page, struct str context);
 /* S as JSON, null for no string; NUL-terminated like all below; .p NULL when memory is out. */
 struct str page_string(struct request *r, struct str s);
+/* Adds "name":"value" to OBJECT, the inside of one being written, "" at first; the name's dots
+ * become
+ * _, since a dot is the template's own. 0, or -1 when memory is out. */
+int page_member(struct request *r, struct str *object, struct str name, struct str value);
 /* Members every context has: lang, lang_ru, lang_en, notices (they are sent, so they are offered).
  */
 struct str page_common(struct request *r);

@@ -104,6 +104,22 @@ struct str page_string(struct request *r, struct str s)
     return s.p == NULL ? STR("null") : json_string(r->arena, s);
 }
 
+int page_member(struct request *r, struct str *object, struct str name, struct str value)
+{
+    struct str key = arena_dup(r->arena, name);
+    for (char *p = (char *)key.p; p != NULL && *p != '\0'; p++) { /* ours since arena_dup */
+        *p = *p == '.' ? '_' : *p;
+    }
+    struct str quoted = key.p == NULL ? key : page_string(r, key);
+    struct str text = page_string(r, value);
+    if (quoted.p == NULL || text.p == NULL) {
+        return -1;
+    }
+    *object = arena_printf(r->arena, "%s%s%.*s:%.*s", object->p, object->n > 0 ? "," : "",
+                           (int)quoted.n, quoted.p, (int)text.n, text.p);
+    return object->p == NULL ? -1 : 0;
+}
+
 struct str page_common(struct request *r)
 {
     return arena_printf(r->arena, "\"lang\":\"%s\",\"lang_ru\":%s,\"lang_en\":%s,\"notices\":%s",

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "ids.h"
+#include "intake.h"
 #include "language.h"
 #include "likeness.h"
 #include "upload.h"
@@ -31,6 +32,9 @@ void submission_check(const struct request *r, struct field_errors *errors)
     }
     if (given(r, F_NOTICES) && !given(r, F_CONTACT_EMAIL)) {
         field_error_add(errors, STR("contact.email"), FE_TOGETHER, 0);
+    }
+    if (given(r, F_NOTICES) && !intake_of(r)->notices) { /* nobody would send them */
+        field_error_add(errors, STR("notify"), FE_NOT_ALLOWED, 0);
     }
     if ((r->roles & ROLE_INTEGRATOR) == 0) {
         if (given(r, F_CHANNEL)) {

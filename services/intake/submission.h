@@ -92,8 +92,8 @@ extern const char *const submission_channels[];
     [F_NOTICES] = { .name = "notify", .type = FIELD_FLAG },                                     \
     [F_PUBLIC] = { .name = "public", .type = FIELD_FLAG }
 
-/* Rules that no single field can tell: consent for contacts, an address for notices, what only
- * partners may say. */
+/* Rules that no single field can tell: consent for contacts, an address for notices and somebody
+ * who sends them, what only partners may say. */
 void submission_check(const struct request *r, struct field_errors *errors);
 /* 1 if KEY has the form of an Idempotency-Key: 1 to 255 visible ASCII characters. */
 int submission_key_good(struct str key);

@@ -20,7 +20,7 @@ void reply_tagged(struct request *r, const struct db_result *result, int seconds
         return;
     }
     reply_header(r, "Cache-Control", age);
-    reply_header(r, "Vary", STR("Accept-Language, Cookie, X-Api-Key"));
+    reply_header(r, "Vary", STR("Accept-Language, Accept-Encoding, Cookie, X-Api-Key"));
     reply_header(r, "Content-Language", str_of(language_tag(r->lang)));
     reply_header(r, "ETag", etag);
     if (r->if_none_match.n > 0 &&

@@ -21,6 +21,10 @@ is scalar(grep { $_->{geometry}{type} ne 'MultiPolygon' || $_->{properties}{name
 is get('/api/v1/map', lang => 'en')->{json}{boundaries}{features}[0]{properties}{name} =~ /^[A-Z]/, 1, 'in English';
 my $etag = $map->{headers}{etag};
 is get('/api/v1/map', headers => { 'If-None-Match' => $etag })->{status}, 304, 'who has it already is told so';
+my $packed = get('/api/v1/map', headers => { 'Accept-Encoding' => 'gzip' });
+is $packed->{headers}{'content-encoding'}, 'gzip', 'packed for who can unpack it';
+cmp_ok length $packed->{content}, '<', length($map->{content}) / 2, 'to less than half';
+is get('/api/v1/map', headers => { 'Accept-Encoding' => 'gzip', 'If-None-Match' => $packed->{headers}{etag} })->{status}, 304, 'which is known by its etag, too';
 is get('/api/v1/map?bbox=1')->{status}, 422, 'an argument that there is not is refused';
 
 # Neighbours meet: what all of them cover together has no hole, and nothing is covered twice.
@@ -57,6 +61,7 @@ for my $case (['https://tiles.example/{z}/{x}/{y}.png', undef], ['/tiles/{z}/{x}
     local $ENV{OTKLIK_SOCKET} = scratch() . '/intake.sock';
     local $ENV{OTKLIK_WEB} = test_dir() . '/app/share/otklik/web';
     local $ENV{OTKLIK_FILES} = scratch();
+    local $ENV{OTKLIK_NOTICES} = 0;
     my $said = `timeout 1 '@{[ test_dir() ]}/app/lib/otklik/otklik-intake' 2>&1`;
     if ($case->[1]) { like $said, $case->[1], "refused: $case->[0]" }
     else { unlike $said, qr/OTKLIK_TILES/, "taken: $case->[0]"; like $said, qr/started/, 'and it starts' }

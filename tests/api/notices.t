@@ -6,6 +6,8 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 use Test::More;
+use Otklik::Answers;
+use Otklik::Files;
 use Otklik::OpenAPI;
 use Otklik::Post;
 use Otklik::Test;
@@ -82,6 +84,21 @@ subtest 'an address that comes with a key needs no question' => sub {
     is scalar(letters_to($to)), 2, 'stops it';
 };
 
+subtest 'whose link it is may do what the author may' => sub {
+    my $to = address();
+    my $appeal = letter_at_body(notify => JSON::PP::true(), contact => { email => $to }, %contact);
+    my $number = $appeal->{number};
+    my ($letter) = letters($to, 1);
+    my ($open) = links_of($letter, 'open');
+    my ($code) = get($open)->{headers}{location} =~ /code=([^&]+)/;
+    my $photo = request('POST', "/api/v1/appeals/$number/attachments?code=$code", content => pdf(), headers => { 'Content-Type' => 'application/pdf' });
+    is $photo->{status}, 201, 'files are added by it' or diag $photo->{content};
+    told(body_key("notices-$$"), $number, 'fixed', 'attribute[reason]' => 'explained');
+    my $verdict = post_json("/api/v1/appeals/$number/verdict", { code => $code, mark => 5, solved => JSON::PP::true() });
+    is $verdict->{status}, 201, 'and the answer is judged' or diag $verdict->{content};
+    is get("/api/v1/appeals/$number?code=$code")->{json}{status}, 'closed', 'which closes it';
+};
+
 subtest 'an address that anybody may have typed is asked first' => sub {
     my $to = address();
     my $appeal = appeal({ text => 'Не горит фонарь у школы', notify => JSON::PP::true(), contact => { email => $to }, %contact });
@@ -140,6 +157,21 @@ subtest 'asked for later, by who has the code' => sub {
     like $form->{content}, qr/Look into your mail/, 'says so in English';
     like get($appeal->{track})->{content}, qr{<form method="post" action="/notices\?lang=ru">}, 'the tracking page has it';
     is post_form('/notices', { number => $appeal->{number}, %ask, email => 'x' }, idempotency => undef)->{status}, 422, 'and a wrong address is refused as a page';
+};
+
+subtest 'where notices are not sent, none are promised' => sub {
+    courier_settings(OTKLIK_NOTICES => 0);
+    my %wish = (notify => JSON::PP::true(), contact => { email => address() }, %contact);
+    my $letter = letter_at_body();
+    for my $case (['/api/v1/appeals', { text => 'Не горит фонарь', %wish }], ["/api/v1/appeals/$letter->{number}/join", \%wish]) {
+        my $refused = post_json(@$case, key => $ENV{OTKLIK_API_KEY});
+        is_deeply [$refused->{status}, map { "$_->{field} $_->{code}" } @{ $refused->{json}{errors} // [] }], [422, 'notify not_allowed'], "$case->[0]: the wish is refused by its name"
+            or diag $refused->{content};
+        my $taken = post_json($case->[0], { %{ $case->[1] }, notify => JSON::PP::false() }, key => $ENV{OTKLIK_API_KEY});
+        is $taken->{status}, 201, 'and without it all is well' or diag $taken->{content};
+    }
+    unlike get($letter->{track})->{content}, qr{action="/notices}, 'the page offers none';
+    courier_settings(OTKLIK_NOTICES => 1);
 };
 
 subtest 'what is kept, and who may see it' => sub {

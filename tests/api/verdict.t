@@ -92,12 +92,7 @@ subtest 'at once' => sub {
         my @pids = map {
             my $pid = fork;
             if (!$pid) {
-                my $answer;
-                for (1 .. 20) {
-                    $answer = verdict($letter, { mark => 3, solved => no_it() }, idempotency => $key // new_key() . "-$$");
-                    last unless defined $key && $answer->{status} == 409; # being worked on
-                    select undef, undef, undef, 0.2;
-                }
+                my $answer = verdict($letter, { mark => 3, solved => no_it() }, idempotency => $key // new_key() . "-$$");
                 require POSIX;
                 POSIX::_exit($answer->{status} == 201 ? 0 : $answer->{status} == 409 ? 1 : 2);
             }
@@ -122,7 +117,8 @@ subtest 'counters, notices, chain' => sub {
     verdict($letter, { mark => 1, solved => no_it() });
     is $sums->(), join('|', $before[0] + 1, $before[1] + 1, $before[2] + 1, $before[3] + 1), 'opened again';
     wait_for(sub { kinds($letter) =~ /routed\z/ }, 10, 'routing');
-    is sql("select string_agg(e.kind, ' ' order by e.seq) from (select seq from outbox where appeal_id = '$id' and topic = 'notice' union select seq from delivery where appeal_id = '$id') n join appeal_event e on e.appeal_id = '$id' and e.seq = n.seq"),
+    # The courier may have taken some of them in hand.
+    is sql("select string_agg(e.kind, ' ' order by e.seq) from appeal_event e where e.appeal_id = '$id' and e.seq in (select o.seq from outbox o where o.appeal_id = '$id' and o.topic = 'notice' union select d.seq from delivery d where d.appeal_id = '$id')"),
         'routed answered closed reopened routed', 'notices of what a resident hears of';
     is sql('select sum(received) from appeal_count where region_id = 90'), sql('select count(*) from appeal where region_id = 90'), 'a letter is received once, however often it is opened';
     my $audit = otklik('audit', 'verify', '--region', 90, { role => 'otklik_owner' });

@@ -15,7 +15,7 @@ held as materialized (
     from appeal a
     where a.region_id = $1::smallint
       and a.number = $2
-      and a.code_digest = $3::bytea
+      and opens(a.region_id, a.id, a.code_digest, $3::bytea)
     limit 1
     for no key update
 ),

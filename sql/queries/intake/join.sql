@@ -1,6 +1,7 @@
 -- Somebody joins an appeal: idempotency row, joiner, contact, subscription, event, head of the chain and the number of joiners in one statement.
 -- The row of the appeal is held, so that those who come at once are counted one after the other. appeal_by_number, then primary keys. 1 ms.
--- 'retry': the same key was being worked on when this statement began; ask again. What is still held back is not found; what is over is closed.
+-- 'retry': the same key was being worked on when this statement began; ask again. What is still held back is not found; what is over, or
+-- finally answered, is closed: only its author can have it opened again.
 -- $1 region, $2 number, $3 id of the joiner, $4 now (microseconds UTC), $5 access code, $6 its digest, $7 client, $8 idempotency key,
 -- $9 fingerprint, $10 language, $11 how the client is known, $12 pseudonym of the address; contact: $13 name, $14 e-mail, $15 telephone;
 -- $16 version of the consent, $17 wants notices
@@ -45,7 +46,7 @@ open as materialized (
             h.number, $5::text, h.joined + 1, h.number, $5::text
         ) as body
     from held h
-    where h.status not in ('captured', 'moderation', 'closed', 'rejected')
+    where h.status in ('routed', 'accepted', 'postponed', 'redirected')
 ),
 claimed as (
     insert into idempotency (region_id, client, route, key, fingerprint, status, body, created_at)

@@ -1,5 +1,5 @@
--- Open appeals of the last 30 days near a point that may be about the same: of the same theme, or in similar words. appeal_by_place (GiST) of
--- two months; of more than 2,000 appeals in one place some are looked at, of these the words of 100. Of a million in a region: 0.4 ms in the
+-- Appeals of the last 30 days near a point that are worked on and may be about the same: of the same theme, or in similar words.
+-- appeal_by_place (GiST) of two months; of more than 2,000 appeals in one place some are looked at, of these the words of 100. Of a million in a region: 0.4 ms in the
 -- fields, 12 ms in a town with 600 of them in the circle, 16 ms at most (processor time).
 -- All that is said of a place comes from the rounded one, distances included, so that nobody finds out the exact one by asking from many
 -- points; a box a little larger goes before. A text is shown only where its author agreed, without addresses of e-mail and telephone numbers.
@@ -13,7 +13,7 @@ inside as materialized (
     from appeal a
     where a.region_id = $1::smallint
       and a.status <> 'captured'
-      and a.status not in ('moderation', 'closed', 'rejected')
+      and a.status in ('routed', 'accepted', 'postponed', 'redirected')
       and a.id >= uuid_floor(to_timestamp($7::bigint / 1000000.0) - interval '30 days')
       -- a degree of latitude has 111 km; of longitude fewer
       and a.point && st_expand(

@@ -77,6 +77,12 @@ select
                         when 'rejected' then 'Rejected.'
                         when 'postponed' then 'Postponed.'
                         when 'redirected' then 'Handed back to the centre.'
+                        when 'released' then 'A moderator has read it.'
+                        when 'edited' then 'Its author has changed it where it was written.'
+                        when 'source_deleted' then 'Its author has deleted it where it was written.'
+                        when 'source_restored' then 'Its author has restored it where it was written.'
+                        when 'attached' then 'Files were added.'
+                        when 'joined' then 'Another resident has joined.'
                         else f.kind
                     end
                     else case f.kind
@@ -91,6 +97,12 @@ select
                         when 'rejected' then 'Отклонено.'
                         when 'postponed' then 'Отложено.'
                         when 'redirected' then 'Возвращено в центр.'
+                        when 'released' then 'Модератор прочитал.'
+                        when 'edited' then 'Автор изменил текст там, где написал.'
+                        when 'source_deleted' then 'Автор удалил сообщение там, где написал.'
+                        when 'source_restored' then 'Автор восстановил сообщение там, где написал.'
+                        when 'attached' then 'Приложены файлы.'
+                        when 'joined' then 'Присоединился ещё один житель.'
                         else f.kind
                     end
                 end),

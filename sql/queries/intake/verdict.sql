@@ -1,6 +1,6 @@
 -- The resident marks the last final answer and says whether it solved the matter: solved closes the appeal, not solved opens it again at the same
 -- body, with a new round of deadlines that routing counts. Verdict, steps, state, notice, outbox, counters and the first answer to the key in one
--- statement; the row of the appeal is held. Outcomes: new, replayed, reused, retry (the same key is on its way), not_found, no_answer,
+-- statement; the row of the appeal is held. Outcomes: new, replayed, reused, retry (somebody else was at it), not_found, no_answer,
 -- too_late. appeal_by_number, then primary keys; 1 ms.
 -- $1 region, $2 number, $3 digest of the code, $4 counter slot, $5 now (microseconds UTC), $6 idempotency key, $7 fingerprint, $8 mark,
 -- $9 solved, $10 comment
@@ -23,7 +23,7 @@ held as materialized (
     from appeal a
     where a.region_id = $1::smallint
       and a.number = $2
-      and a.code_digest = $3::bytea
+      and opens(a.region_id, a.id, a.code_digest, $3::bytea)
     limit 1
     for no key update
 ),
@@ -47,12 +47,17 @@ judged as materialized (
         case
             when i.fingerprint = $7::bytea then 'replayed'
             when i.fingerprint is not null then 'reused'
+            when h.last_seq <> b.last_seq then 'retry'
             when h.status not in ('answered', 'closed') or h.answer_seq is null then 'no_answer'
             when h.answered_at + make_interval(days => r.verdict_days) < to_timestamp($5::bigint / 1000000.0) then 'too_late'
             else 'new'
         end as outcome
     from held h
     join region r on r.id = $1::smallint
+    -- as it stood when the statement began: who had to wait for the row has not seen what the one before wrote
+    join appeal b
+        on b.region_id = $1::smallint
+        and b.id = h.id
     left join lateral (
         select
             k.fingerprint,

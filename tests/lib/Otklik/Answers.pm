@@ -18,7 +18,8 @@ sub body_key {
         'appeals:answer', @more);
     die $run->{err} if $run->{status};
     chomp(my $key = $run->{out});
-    wait_for(sub { get('/api/v1/themes', key => $key)->{status} == 200 }, 10, 'the edge to read the new key');
+    # Each worker of the edge reads the file for itself: all must have answered.
+    wait_for(sub { !grep { get('/api/v1/themes', key => $key)->{status} != 200 } 1 .. 8 }, 10, 'the edge to read the new key');
     return $key;
 }
 
