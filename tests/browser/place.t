@@ -51,6 +51,11 @@ run(async (browser) => {
       await page.keyboard.press('Enter');
       ok((await page.inputValue('#address')).startsWith(chosen), `${name}: Enter takes it and does not send the letter`, await page.inputValue('#address'));
       ok(await page.locator('#point').isVisible(), `${name}: with its point`);
+      await page.fill('#address', `${word.toLowerCase()} 9876б`);
+      await page.waitForSelector('#places [role=option]');
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('Enter');
+      ok(/, 9876б(,|$)/.test(await page.inputValue('#address')), `${name}: the number of a house that no list knows stays when its street is chosen`, await page.inputValue('#address'));
       await page.fill('#address', 'у старой мельницы');
       is(await page.inputValue('#point_lat'), '', `${name}: another address takes the point of the first away`);
       await page.keyboard.press('Escape');
@@ -72,6 +77,7 @@ run(async (browser) => {
       await page.waitForSelector('#map[data-map=ready]');
       ok(loaded.some((link) => link.endsWith('/vendor/leaflet.js')), `${name}: but then`);
       is(await page.locator('#map path.area').count(), Number(sql('select count(*) from municipality where region_id = 90')), `${name}: every municipality is drawn`);
+      ok(/^\d+\sкм$/.test(await page.textContent('.leaflet-control-scale-line')), `${name}: the scale is in the page's language`, await page.textContent('.leaflet-control-scale-line'));
       const box = await page.locator('#map').boundingBox();
       const at = { position: { x: box.width / 2 + 20, y: box.height / 2 + 10 } };
       await (screen.hasTouch ? page.tap('#map', at) : page.click('#map', at));

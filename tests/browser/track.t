@@ -77,6 +77,7 @@ run(async (browser) => {
       is((await page.textContent('.badge')).trim(), 'Дан ответ', `${how}: it is answered`);
       await page.locator('.reply-final img').scrollIntoViewIfNeeded();
       ok(await until(() => page.locator('.reply-final img').evaluate((i) => i.complete && i.naturalWidth === 1), 'the photo'), `${how}: the proof can be seen`);
+      is(await page.locator('label[for=m5]').evaluate((label) => getComputedStyle(label).borderTopWidth), '0px', `${how}: a choice is one box`);
       await check('answered');
 
       await page.click('label[for=solved_no]');
@@ -86,6 +87,7 @@ run(async (browser) => {
       await page.waitForURL(/thanks=1/);
       if (javaScriptEnabled) await ready(page);
       ok((await page.textContent('#thanks')).includes('снова открыто'), `${how}: thanks, and what comes of it`);
+      is(await page.evaluate(() => document.activeElement.id), 'thanks', `${how}: and it is where a screen reader begins`);
       await until(async () => (await seen(page, letter)).due, 'the new deadlines');
       await open(page, letter, javaScriptEnabled);
       is((await page.textContent('.badge')).trim(), 'Открыто заново', `${how}: it is open again`);
@@ -120,6 +122,39 @@ run(async (browser) => {
     }
   }
 
+  // ---- new deadlines come by themselves, and disturb nobody
+  {
+    const { context, page } = await openPage(browser, { viewport: { width: 1280, height: 900 }, permissions: ['clipboard-read', 'clipboard-write'] });
+    const letter = await letterAtBody(page);
+    await told(page, letter, 'fixed', { description: 'Лампу заменили.', 'attribute[reason]': 'explained' });
+    await open(page, letter, true);
+    await page.click('label[for=solved_no]');
+    await page.click('label[for=m1]');
+    await page.click('#judge');
+    await page.waitForURL(/thanks=1/);
+    await until(async () => (await seen(page, letter)).due, 'the new deadlines');
+    // The page as it is before they are counted, however quick routing was.
+    let drawn = 0;
+    await page.route('**/track?*', async (route) => {
+      const answer = await route.fetch();
+      const body = await answer.text();
+      await route.fulfill({ response: answer, body: drawn++ === 0 ? body.replace('<div id="appeal"', '$& data-counting') : body });
+    });
+    await page.goto(`${address(letter)}&thanks=1`);
+    await ready(page);
+    await page.fill('#notices_email', 'anna@example.org');
+    await page.click('label[for=notices_consent]');
+    await page.focus('#notices_email');
+    await page.waitForSelector('#appeal:not([data-counting])');
+    ok((await page.textContent('#live')).includes('Открыто заново'), 'the page with new deadlines is shown by itself and says so');
+    ok(await page.locator('.leaf').count() === 2, 'with both of them');
+    is([await page.inputValue('#notices_email'), await page.isChecked('#notices_consent'), await page.evaluate(() => document.activeElement.id)],
+      ['anna@example.org', true, 'notices_email'], 'what was typed meanwhile stays, and where');
+    await page.click('#copy');
+    is(await page.evaluate(() => navigator.clipboard.readText()), address(letter), 'the link that is copied thanks nobody');
+    await context.close();
+  }
+
   // ---- without the browser's own checks: what is missing is named
   {
     const { context, page } = await openPage(browser, { viewport: { width: 390, height: 844 }, javaScriptEnabled: true });
@@ -131,7 +166,8 @@ run(async (browser) => {
     await page.click('#judge');
     await page.waitForSelector('#verdict .summary');
     await ready(page);
-    is(await page.locator('#verdict .summary li').count(), 2, 'mark and question are named');
+    is(await page.locator('#verdict .summary li').allTextContents(), ['скажите, решена ли проблема', 'выберите оценку от 1 до 5'], 'question and mark are named as they stand');
+    ok(await page.locator('#solved_error').isVisible() && await page.locator('#mark_error').isVisible(), 'and beside each what is missing');
     is(await page.inputValue('#comment'), 'А чей?', 'what was written stays');
     is(await accessibility(page), [], 'the page with errors keeps the rules');
     await shot(page, 'track-390-errors');

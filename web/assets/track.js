@@ -41,6 +41,7 @@ function tellDistances() {
 function ownLink() {
   const link = new URL(location.href);
   link.searchParams.delete("new");
+  link.searchParams.delete("thanks");
   link.hash = "";
   return link;
 }
@@ -63,16 +64,29 @@ function showTools() {
   });
 }
 
+/** Whoever was typing an address meanwhile goes on typing it. @param {HTMLElement} from @param {HTMLElement} to */
+function keepTyped(from, to) {
+  /** @type {NodeListOf<HTMLInputElement>} */ (from.querySelectorAll("input[id], textarea[id]")).forEach((field) => {
+    const other = /** @type {HTMLInputElement | null} */ (to.querySelector(`#${field.id}`));
+    if (other) {
+      other.value = field.value;
+      other.checked = field.checked;
+    }
+  });
+}
+
 /** Takes what the server draws now. The address stays, so that a reload shows the same. */
 async function redraw() {
   const response = await fetch(location.href, { headers: { Accept: "text/html", "Accept-Language": lang } });
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const fresh = page.getElementById("appeal");
-  if (!response.ok || !fresh || fresh.dataset["status"] === byId("appeal").dataset["status"]) {
+  const stale = byId("appeal");
+  if (!response.ok || !fresh || (fresh.dataset["status"] === stale.dataset["status"] && fresh.dataset["counting"] === stale.dataset["counting"])) {
     return false;
   }
   const focused = document.activeElement?.id;
-  byId("appeal").replaceWith(document.adoptNode(fresh));
+  keepTyped(stale, fresh);
+  stale.replaceWith(document.adoptNode(fresh));
   showTools();
   tellDistances();
   if (focused) {
@@ -102,6 +116,7 @@ async function follow() {
   const number = byId("appeal").dataset["number"] ?? "";
   const query = new URLSearchParams({ code: ownLink().searchParams.get("code") ?? "" });
   const link = `/api/v1/appeals/${encodeURIComponent(number)}?${query}`;
+  const counting = "counting" in byId("appeal").dataset;
   let asked = 0;
   for (let attempt = 0; attempt < TRIES; attempt++) {
     await sleep(Math.max(asked, pause(attempt)));
@@ -109,7 +124,8 @@ async function follow() {
     try {
       const response = await fetch(link, { headers: { "Accept-Language": lang } });
       asked = retryAfter(response);
-      if (response.ok && (await response.json()).status !== "captured" && (await redraw())) {
+      const appeal = response.ok ? await response.json() : { status: "captured" };
+      if (appeal.status !== "captured" && (appeal.due || !counting) && (await redraw())) {
         return;
       }
     } catch {
@@ -137,7 +153,7 @@ if (document.getElementById("appeal")) {
   showTools();
   tellDistances();
   setInterval(tellDistances, 30_000);
-  if (byId("appeal").dataset["status"] === "captured") {
+  if (byId("appeal").dataset["status"] === "captured" || "counting" in byId("appeal").dataset) {
     document.querySelector(".no-script")?.replaceChildren(text("waiting"));
     follow();
   }

@@ -135,6 +135,12 @@ function moveByKey(event) {
   map.panInside(mark.getLatLng(), { padding: [40, 40], animate: false });
 }
 
+/** "30 km" in the page's language. @param {string} length */
+function lengthInWords(length) {
+  const unit = length.endsWith(" km") ? "kilometer" : "meter";
+  return new Intl.NumberFormat(lang, { style: "unit", unit, unitDisplay: "short" }).format(Number.parseInt(length, 10));
+}
+
 /** @param {Region} region */
 function drawRegion(region) {
   const [west, south, east, north] = region.bounds;
@@ -155,7 +161,12 @@ function drawRegion(region) {
   map.setMinZoom(map.getZoom() - 1);
   map.setMaxBounds(map.getBounds().pad(0.5));
   L.control.zoom({ zoomInTitle: text("map_in"), zoomOutTitle: text("map_out") }).addTo(map);
-  L.control.scale({ imperial: false }).addTo(map);
+  const scale = /** @type {any} */ (L.control.scale({ imperial: false }));
+  // Leaflet knows units in Latin letters only; what its _updateScale writes goes through here.
+  const write = scale._updateScale;
+  scale._updateScale = (/** @type {HTMLElement} */ line, /** @type {string} */ length, /** @type {number} */ ratio) =>
+    write.call(scale, line, lengthInWords(length), ratio);
+  scale.addTo(map);
   if (region.tiles) {
     map.attributionControl.setPrefix(false);
     L.tileLayer(region.tiles.url, { maxZoom: region.tiles.max_zoom, attribution: region.tiles.attribution }).addTo(map);

@@ -69,6 +69,19 @@ function wholeName(place) {
   return place.municipality && !place.name.includes(place.municipality) ? `${place.name}, ${place.municipality}` : place.name;
 }
 
+/**
+ * The name of a chosen place; a street is chosen for a house that the list does not know: its number stays.
+ * @param {Place} place
+ * @param {string} typed
+ */
+function chosenName(place, typed) {
+  const house = /[\s,](\d+(?:\s?[А-Яа-яЁёA-Za-z](?![А-Яа-яЁёA-Za-z]))?(?:[/-]\d+)?)\s*$/.exec(typed)?.[1];
+  if (place.kind !== "street" || !house || place.name.endsWith(` ${house}`)) {
+    return wholeName(place);
+  }
+  return wholeName({ ...place, name: `${place.name}, ${house}` });
+}
+
 /** Kilometres between two points that are not far from each other. @param {Place} a @param {{ lat: number, lon: number }} b */
 function distance(a, b) {
   const degree = 111.2;
@@ -160,7 +173,7 @@ function choose(i) {
     return;
   }
   close();
-  input.value = wholeName(place);
+  input.value = chosenName(place, input.value);
   status.textContent = text("place_chosen", { name: input.value });
   showError("address", "");
   setPoint(place, "place");
