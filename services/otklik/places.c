@@ -1,7 +1,7 @@
 /* otklik import places: settlements, streets and houses of a region out of a table.
  *
- * Rows go to the database a thousand at a time: 100,000 places are in within some ten seconds. What
- * a row says wrongly is named with its line, and then nothing is stored at all. */
+ * Rows go to the database a thousand at a time. What a row says wrongly is named with its line, and
+ * then nothing is stored at all. */
 #include "places.h"
 
 #include <inttypes.h>

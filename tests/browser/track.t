@@ -155,6 +155,25 @@ run(async (browser) => {
     await context.close();
   }
 
+  // ---- two columns, whatever there is to show: what follows begins where the one before ends
+  {
+    const { context, page } = await openPage(browser, { viewport: { width: 1280, height: 900 } });
+    const letter = await letterAtBody(page);
+    const gaps = () => page.evaluate(() => {
+      const left = [...document.querySelectorAll('.case > .sheet:not(.way)')].map((e) => e.getBoundingClientRect());
+      return left.slice(1).map((box, i) => Math.round(box.top - left[i].bottom));
+    });
+    await open(page, letter, true);
+    is(await gaps(), [20, 20], 'state, words and notices stand close');
+    await told(page, letter, 'in_progress', { description: 'Ждём кабель.' });
+    await open(page, letter, true);
+    is(await gaps(), [20, 20, 20], 'with an answer');
+    await told(page, letter, 'closed', { description: 'Заменили.', 'attribute[reason]': 'explained' });
+    await open(page, letter, true);
+    is(await gaps(), [20, 20, 20, 20], 'with the question of what it was worth');
+    await context.close();
+  }
+
   // ---- without the browser's own checks: what is missing is named
   {
     const { context, page } = await openPage(browser, { viewport: { width: 390, height: 844 }, javaScriptEnabled: true });
