@@ -22,7 +22,7 @@ struct intake {
     int slot; /* of appeal_count, the first of this process */
     struct theme_words_cache *themes;
     const char *tiles; /* JSON for maps */
-    int notices; /* OTKLIK_NOTICES: a courier sends, so notices may be offered */
+    int notices;       /* OTKLIK_NOTICES: a courier sends, so notices may be offered */
     char notice_secret[NOTICE_SECRET + 1]; /* of links in notices; "" without notices */
 };
 

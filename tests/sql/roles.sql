@@ -216,7 +216,7 @@ select set_eq(
             format('appeal_serial_%s', id)
         from region
     $$,
-    'sequences: intake numbers appeals of every region, intake and routing what follows, the courier its looks, the administrator dictionaries'
+    'sequences: intake numbers appeals, intake and routing what follows, the courier its looks, the administrator dictionaries'
 );
 select is_empty(
     $$
@@ -370,7 +370,7 @@ from (
         ('otklik_pictures', 'select count(*) from appeal', '42501', 'pictures cannot see an appeal'),
         ('otklik_pictures', 'select count(*) from appeal_event', '42501', 'pictures cannot see an event'),
         ('otklik_pictures', 'select count(*) from contact', '42501', 'pictures cannot see a contact'),
-        ('otklik_courier', 'select address from subscription where region_id = 90', 'ok', 'the courier reads addresses of who wants notices'),
+        ('otklik_courier', 'select address from subscription where region_id = 90', 'ok', 'the courier reads who wants notices'),
         ('otklik_courier', 'select count(*) from contact', '42501', 'the courier cannot see a contact that nobody gave for notices'),
         ('otklik_courier', 'delete from contact_look', '42501', 'the courier cannot delete who looked'),
         ('otklik_courier', $$update appeal set text = ''$$, '42501', 'the courier cannot change an appeal'),
