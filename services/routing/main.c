@@ -1,10 +1,6 @@
 /* otklik-routing: finds theme, place, body and deadlines of every appeal that came in; the desk of
  * moderators. */
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "log.h"
+#include "config.h"
 #include "desk.h"
 #include "queue.h"
 #include "service.h"
@@ -47,28 +43,13 @@ static const struct route routes[] = {
     { .path = NULL },
 };
 
-/* The slot of this process (OTKLIK_SLOT); -1 when it is not a number from SLOT_MIN to SLOT_MAX. */
-static int slot_from_environment(void)
-{
-    const char *text = getenv("OTKLIK_SLOT");
-    if (text == NULL || *text == '\0') {
-        return SLOT_MIN;
-    }
-    char *end;
-    errno = 0;
-    long slot = strtol(text, &end, 10);
-    return errno == 0 && *end == '\0' && slot >= SLOT_MIN && slot <= SLOT_MAX ? (int)slot : -1;
-}
-
 static int start(struct service *s)
 {
-    int slot = slot_from_environment();
-    if (slot < 0) {
-        log_write(LOG_ERROR, STR(""), "OTKLIK_SLOT must be a number from %d to %d", SLOT_MIN,
-                  SLOT_MAX);
+    long slot;
+    if (config_number("OTKLIK_SLOT", SLOT_MIN, SLOT_MAX, SLOT_MIN, &slot) != 0) {
         return -1;
     }
-    s->state = queue_start(s, slot);
+    s->state = queue_start(s, (int)slot);
     return s->state == NULL ? -1 : 0;
 }
 
