@@ -36,9 +36,16 @@ static int read_password(void)
         log_write(LOG_ERROR, STR(""), "%s: %s", path, strerror(errno));
         return -1;
     }
-    smtp.password[fread(smtp.password, 1, sizeof smtp.password - 1, file)] = '\0';
-    smtp.password[strcspn(smtp.password, "\r\n")] = '\0';
+    size_t n = fread(smtp.password, 1, sizeof smtp.password, file);
+    int bad = ferror(file) || n == sizeof smtp.password;
     fclose(file);
+    if (bad) {
+        log_write(LOG_ERROR, STR(""), "%s cannot be read, or is longer than %d bytes", path,
+                  SECRET_BYTES - 1);
+        return -1;
+    }
+    smtp.password[n] = '\0';
+    smtp.password[strcspn(smtp.password, "\r\n")] = '\0';
     return 0;
 }
 

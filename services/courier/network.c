@@ -421,8 +421,7 @@ int network_address(struct wire *w, struct parcel *p, struct parcel_result *why)
     }
     struct str text = notice_message(p->arena, &p->notice, n->most);
     if (text.p == NULL || n->ask(w, p, n, &place, token, text) != 0) {
-        why->fate = text.p == NULL ? PARCEL_LATER : PARCEL_REFUSED;
-        snprintf(why->error, sizeof why->error, "the address cannot be answered");
+        snprintf(why->error, sizeof why->error, "the message could not be made");
         return -1;
     }
     return 0;
