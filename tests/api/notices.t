@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use utf8;
 use FindBin;
+use POSIX ();
 use lib "$FindBin::Bin/../lib";
 use Test::More;
 use Otklik::Answers;
@@ -132,6 +133,30 @@ sub ask {
     is_deeply [openapi_check_answer($api, $documented{askForNotices}, $answer)], [], "$answer->{status} is as documented";
     return $answer;
 }
+
+subtest 'those who ask at once are counted one after the other' => sub {
+    my $appeal = appeal({ text => 'Протекает крыша подъезда' });
+    my %ask = (code => $appeal->{code}, consent => '2026-11-01');
+    is ask($appeal, { %ask, email => address() })->{status}, 202, "address $_" for 1 .. 4;
+    # All wait for the row of the appeal, and go on when it is let go.
+    my $holder = fork // die "fork: $!";
+    if ($holder == 0) {
+        sql("begin; select from appeal where region_id = 90 and id = '$appeal->{id}' for update; select pg_sleep(0.8); commit");
+        POSIX::_exit(0);
+    }
+    select undef, undef, undef, 0.3;
+    my @asking;
+    for my $email (map { address() } 1 .. 4) {
+        my $pid = fork // die "fork: $!";
+        if ($pid == 0) {
+            post_json("/api/v1/appeals/$appeal->{number}/notices", { %ask, email => $email }, idempotency => undef);
+            POSIX::_exit(0);
+        }
+        push @asking, $pid;
+    }
+    waitpid $_, 0 for $holder, @asking;
+    is sql("select count(*) from subscription where region_id = 90 and appeal_id = '$appeal->{id}'"), 5, 'there are five, however many ask at once';
+};
 
 subtest 'asked for later, by who has the code' => sub {
     my $appeal = appeal({ text => 'Сломаны качели во дворе' });

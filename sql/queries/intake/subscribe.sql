@@ -19,9 +19,7 @@ counted as (
         count(s.id) filter (where s.id <> h.id) < $9::integer as fits,
         count(s.id) filter (where s.id = $4::uuid) > 0 as known
     from held h
-    left join subscription s
-        on s.region_id = $1::smallint
-        and s.appeal_id = h.id
+    left join lateral subscriptions_now($1::smallint, h.id) s (id) on true
     group by h.id
 ),
 added as (
