@@ -150,8 +150,8 @@ sub losses {
     return { lost => [grep { !$numbers{$_} || !$numbers{$_}{ $promised->{$_} } } sort keys %$promised], doubled => \@doubled, stored => scalar keys %numbers };
 }
 
-# What belongs together and is not there together, by the name of the breach; nothing when all is whole. Routing may be at work.
-# Counts what a commit left half done, of letters since this test began: others before it may have taken rows away on purpose.
+# What belongs together and is not there together, by the name of the breach; nothing when all is whole. Routing may be at work. Of letters
+# since this test began: others before it may have taken rows away on purpose.
 my $began = time;
 
 sub half_written {
