@@ -15,13 +15,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "courier_queries.h"
 #include "language.h"
 #include "log.h"
 #include "notice_key.h"
 #include "parcel.h"
+#include "wall.h"
 
 enum {
     REGIONS = 100,
@@ -117,13 +117,6 @@ static struct metric failed_gauge = { .name = "otklik_courier_failed",
 
 static void turn(struct queue *q);
 static void write_down(struct place *p);
-
-static int64_t wall_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * SECOND + t.tv_nsec / 1000;
-}
 
 static int64_t monotonic_us(void)
 {

@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <yajl/yajl_tree.h>
 
 #include "files.h"
@@ -17,6 +16,7 @@
 #include "intake.h"
 #include "intake_queries.h"
 #include "upload.h"
+#include "wall.h"
 
 enum { TRIES_MAX = 3, PARAM_BYTES = 24 };
 
@@ -140,10 +140,8 @@ static enum otk_err send_rows(struct storing *s)
 {
     enum { SINGLE = 5, ARRAYS = 5, OF_ANSWER = 2 };
     struct pg_array arrays[ARRAYS] = { { .p = NULL } };
-    struct timespec now;
     char at[PARAM_BYTES], most[PARAM_BYTES];
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(at, sizeof at, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    snprintf(at, sizeof at, "%" PRId64, wall_us());
     snprintf(most, sizeof most, "%d", UPLOAD_FILES_MAX);
     int of_answer = s->answer != NULL;
     const char *params[SINGLE + ARRAYS + OF_ANSWER] = { s->address.region, s->address.number.text,

@@ -9,13 +9,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "intake.h"
 #include "intake_queries.h"
 #include "json.h"
 #include "moment.h"
 #include "submit.h"
+#include "wall.h"
 
 enum { PAST_DAYS = 30, AHEAD_S = 300 }; /* the calendar of routing goes back forty days */
 
@@ -205,9 +205,7 @@ void entry_take(struct request *r, struct str key, const struct entry_door *door
         door->refuse(r, OTK_FORBIDDEN, NULL);
         return;
     }
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    *e = (struct entry){ door, key, (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000 };
+    *e = (struct entry){ door, key, wall_us() };
     r->state = e;
     char region[12], now[24], received[24], event[24];
     snprintf(region, sizeof region, "%d", r->region);

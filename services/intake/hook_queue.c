@@ -20,13 +20,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "hook_parse.h"
 #include "ids.h"
 #include "intake_queries.h"
 #include "log.h"
 #include "relevance.h"
+#include "wall.h"
 
 enum {
     REGIONS = 100,
@@ -142,13 +142,6 @@ static struct metric aside_gauge = { .name = "otklik_intake_hook_set_aside",
                                      .type = "gauge" };
 
 static void turn(struct hook_queue *q);
-
-static int64_t wall_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* ---- when to look */
 

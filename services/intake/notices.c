@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <ctype.h>
-#include <time.h>
 
 #include "ids.h"
 #include "intake.h"
@@ -17,6 +16,7 @@
 #include "language.h"
 #include "page.h"
 #include "problem.h"
+#include "wall.h"
 
 enum { ADDRESSES_MAX = 5 /* of an appeal, besides the one in the letter */, UUID = 36 };
 
@@ -49,13 +49,6 @@ const struct field notice_link_fields[] = {
 
 /* Columns of subscription.sql. */
 enum { C_REGION, C_STATE, C_AUTHOR };
-
-static int64_t wall_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* ---- asking for notices */
 

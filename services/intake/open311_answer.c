@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <time.h>
 
 #include "ids.h"
 #include "intake.h"
@@ -15,6 +14,7 @@
 #include "moment.h"
 #include "open311.h"
 #include "upload.h"
+#include "wall.h"
 
 enum { TRIES_MAX = 3, REASONS_MAX = 8, NUMBER_BYTES = 24 };
 
@@ -406,15 +406,13 @@ static enum otk_err send_move(struct answering *a)
     const struct open311 *o = r->state;
     struct arena *arena = r->arena;
     struct pg_array arrays[FILE_ARRAYS] = { { .p = NULL } };
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     const char *params[SINGLE + FILE_ARRAYS] = {
         arena_printf(arena, "%d", a->number.region).p,
         a->number.text,
         arena_dup(arena, r->subject).p,
         arena_dup(arena, r->speaks_for).p,
         arena_printf(arena, "%d", intake_of(r)->slot).p,
-        arena_printf(arena, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000).p,
+        arena_printf(arena, "%" PRId64, wall_us()).p,
         a->key.p,
         a->digest,
         a->move->event,

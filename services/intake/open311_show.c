@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
-#include <time.h>
 
 #include "ids.h"
 #include "intake.h"
@@ -16,6 +15,7 @@
 #include "language.h"
 #include "moment.h"
 #include "open311.h"
+#include "wall.h"
 
 #define SECOND ((int64_t)1000000)
 #define DAY (86400 * SECOND)
@@ -87,13 +87,6 @@ static const struct field feed_fields[] = {
 static int given(const struct open311 *o, int row)
 {
     return o->values[row].s.given;
-}
-
-static int64_t now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * SECOND + t.tv_nsec / 1000;
 }
 
 static struct str say(const struct request *r, const char *ru, const char *en)
@@ -281,7 +274,7 @@ static void read_span(struct request *r, struct open311 *o, int from_row, int to
     int has_to = read_moment(r, o, to_row, table, &span->to);
     struct str to_name = str_of(table[to_row].name);
     if (!has_to) {
-        span->to = now_us() + SECOND;
+        span->to = wall_us() + SECOND;
     } else {
         span->to += SECOND;
     }
@@ -445,7 +438,7 @@ static void by_time(struct request *r, struct open311 *o, const char *params[PAR
 {
     int updates = given(o, Q_AFTER) || given(o, Q_BEFORE);
     int dates = given(o, Q_START) || given(o, Q_END);
-    struct span received = { 0, now_us() + SECOND }, updated = { 0, 0 };
+    struct span received = { 0, wall_us() + SECOND }, updated = { 0, 0 };
     if (dates || !updates) {
         read_span(r, o, Q_START, Q_END, list_fields, SPAN_DAYS, &received);
     }

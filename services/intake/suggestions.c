@@ -7,13 +7,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 #include <yajl/yajl_tree.h>
 
 #include "intake.h"
 #include "intake_queries.h"
 #include "language.h"
 #include "theme_words.h"
+#include "wall.h"
 
 enum { THEMES_MAX = 3, NUMBER = 32 };
 
@@ -78,10 +78,8 @@ static void on_near(void *data, const struct db_result *result)
 static void look_near(struct request *r)
 {
     const struct draft *d = r->state;
-    struct timespec now;
     char now_us[NUMBER];
-    clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(now_us, sizeof now_us, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    snprintf(now_us, sizeof now_us, "%" PRId64, wall_us());
     const char *params[] = { d->region,
                              r->values[DRAFT_TEXT].s.text.p,
                              d->theme[0] == '\0' ? NULL : d->theme,

@@ -7,12 +7,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "ids.h"
 #include "intake.h"
 #include "intake_queries.h"
 #include "submission.h"
+#include "wall.h"
 
 enum { TRIES_MAX = 3 };
 
@@ -88,12 +88,10 @@ static void on_judged(void *data, const struct db_result *result)
 
 static enum otk_err send_verdict(struct judging *s)
 {
-    struct timespec now;
     char region[12], slot[12], at[24];
-    clock_gettime(CLOCK_REALTIME, &now);
     snprintf(region, sizeof region, "%d", s->number.region);
     snprintf(slot, sizeof slot, "%d", intake_of(s->r)->slot);
-    snprintf(at, sizeof at, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    snprintf(at, sizeof at, "%" PRId64, wall_us());
     const char *params[] = { region, s->number.text, s->code_digest, slot,      at,
                              s->key, s->digest,      s->mark,        s->solved, s->comment };
     return db_ask(s->r->service->db, QUERY_INTAKE_VERDICT, params, on_judged, s);

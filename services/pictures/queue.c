@@ -12,11 +12,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "clean.h"
 #include "log.h"
 #include "pictures_queries.h"
+#include "wall.h"
 
 enum {
     REGIONS = 100,
@@ -56,13 +56,6 @@ static struct metric later_total = { .name = "otklik_pictures_later_total",
                                      .type = "counter" };
 
 static void turn(struct queue *q);
-
-static int64_t wall_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static void on_timer(uv_timer_t *timer)
 {

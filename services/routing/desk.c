@@ -6,11 +6,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "ids.h"
 #include "queue.h"
 #include "routing_queries.h"
+#include "wall.h"
 
 static const char *const flags[] = { "true", "false", NULL };
 static const char *const kinds[] = { "address", "resident", "text", NULL };
@@ -41,10 +41,8 @@ struct act {
 /* 0, or -1: it has been answered. */
 static int begin(struct request *r, struct act *a)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
     snprintf(a->region, sizeof a->region, "%d", r->region);
-    snprintf(a->now, sizeof a->now, "%" PRId64, (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+    snprintf(a->now, sizeof a->now, "%" PRId64, wall_us());
     struct str actor = arena_printf(r->arena, "staff:%.*s", (int)r->subject.n, r->subject.p);
     a->actor = actor.p;
     if (actor.p == NULL || uuid7(a->id, NULL) != 0) {

@@ -12,6 +12,7 @@
 
 #include "log.h"
 #include "routing_queries.h"
+#include "wall.h"
 
 enum { REGIONS = 100, LOADS = 3 };
 
@@ -229,11 +230,8 @@ enum otk_err dictionary_load(struct dictionaries *ds, int region,
     ds->data = data;
 
     char region_text[8], now_text[24];
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     snprintf(region_text, sizeof(region_text), "%d", region);
-    snprintf(now_text, sizeof(now_text), "%" PRId64,
-             (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    snprintf(now_text, sizeof(now_text), "%" PRId64, wall_us());
     const char *params[] = { region_text, now_text };
 
     static const struct {

@@ -25,11 +25,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "dictionary.h"
 #include "log.h"
 #include "routing_queries.h"
+#include "wall.h"
 
 enum {
     REGIONS = 100,
@@ -155,13 +155,6 @@ static void turn(struct queue *q);
 static int64_t monotonic_us(void)
 {
     return (int64_t)(uv_hrtime() / 1000);
-}
-
-static int64_t wall_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
 /* ---- when to look ---- */
