@@ -1,6 +1,6 @@
 -- A body says what becomes of an appeal: step, state, answer with its proof, notice, counters and the first answer to the client's key in
--- one statement. The row of the appeal is held, so that steps at once come one after the other. Outcomes: new, replayed, reused, retry (the same
--- key is on its way), not_found, other_body, illegal, past, file_used, too_many, no_proof. appeal_by_number, then primary keys; 1 ms.
+-- one statement. The row of the appeal is held, so that steps at once come one after the other. Outcomes: new, replayed, reused, retry (somebody
+-- else was at it), not_found, other_body, illegal, past, file_used, too_many, no_proof. appeal_by_number, then primary keys; 1 ms.
 -- $1 region, $2 number, $3 subject of the key, $4 body the key speaks for ('': any), $5 counter slot, $6 now (microseconds UTC),
 -- $7 idempotency key (without $17 the same words in another round are another step), $8 fingerprint; $9 kind of the step, $10 interim or final (null: no answer), $11 states it may follow, $12 state that it
 -- leads to; $13 text, $14 reason, $15 day that is promised or postponed to, $16 link, $17 id and $18 moment that the client gives the step;
@@ -77,6 +77,7 @@ judged as materialized (
         case
             when i.fingerprint = $8::bytea then 'replayed'
             when i.fingerprint is not null then 'reused'
+            when h.last_seq <> b.last_seq then 'retry'
             when $4::text <> '' and $4::text is distinct from h.body_id::text then 'other_body'
             when not h.status = any ($11::text[]) then 'illegal'
             when $9::text = 'redirected' and h.body_id is not distinct from coalesce(p.centre_id, h.body_id) then 'illegal'
@@ -88,6 +89,10 @@ judged as materialized (
         end as outcome
     from held h
     join place p on p.id = h.id
+    -- as it stood when the statement began: who had to wait for the row has not seen what the one before wrote
+    join appeal b
+        on b.region_id = $1::smallint
+        and b.id = h.id
     left join lateral (
         select
             k.fingerprint,
